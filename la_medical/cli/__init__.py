@@ -1,0 +1,1 @@
+"""Commands: one file a group, each parses, calls one function, and prints."""
