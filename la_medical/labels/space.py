@@ -95,7 +95,7 @@ class LabelSpace:
 
     def find(self, spelling: str) -> str | None:
         """The class that `spelling` names, or None."""
-        return self._by_spelling.get(spelling_key(spelling))  # type: ignore[attr-defined,no-any-return]
+        return self._by_spelling.get(spelling_key(spelling))  # type: ignore[attr-defined]
 
     def resolve(self, spelling: str) -> str:
         """The class that `spelling` names; raises `LabelError` with the nearest spelling."""
