@@ -32,16 +32,12 @@ imports: $(VENV)/installed
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest
 
-# Resolves again from pyproject.toml. torch stays out: its CPU and CUDA builds have different files.
+# Resolves again from pyproject.toml. torch stays out: its CPU and CUDA builds are different files.
 lock: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --extra test --extra tensorboard --output-file $(VENV)/all.lock pyproject.toml
-	$(BIN)/python -c 'import re, pathlib; text = pathlib.Path("$(VENV)/all.lock").read_text(); \
-		blocks = re.split(r"\n(?=[a-zA-Z0-9])", text.split("\n\n", 0)[0]); \
-		kept = [b for b in blocks if not re.match(r"#|torch==|la[-_]medical", b)]; \
-		head = "# Every package that `make test` installs, with hashes, except torch, whose CPU and CUDA builds differ:\n# install that first (`pip install $(TORCH)`). Made by `make lock`.\n"; \
-		pathlib.Path("requirements.lock").write_text(head + "\n".join(kept) + "\n")'
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+		--no-emit-trusted-host --unsafe-package torch --unsafe-package la-medical \
+		--extra test --extra tensorboard --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
