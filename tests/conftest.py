@@ -1,0 +1,17 @@
+"""What several rooms' tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Folder of the real data; a test that asks for it is skipped where it is absent."""
+    folder = Path(os.environ.get("LA_MEDICAL_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: set LA_MEDICAL_DATA to the folder that holds it")
+    return folder.resolve()

@@ -76,5 +76,6 @@ def _renamed(manifest: Manifest, source: str) -> Manifest:
     before = manifest.table["source"].unique().tolist()
     if len(before) != 1:
         raise ManifestError(f"{manifest.named} holds {len(before)} sources; only one can be renamed to {source!r}")
-    cards = {source: replace(card, name=source) for name, card in manifest.cards.items() if name == before[0]}
+    card = manifest.cards.get(before[0])
+    cards = {} if card is None else {source: replace(card, name=source)}
     return replace(manifest, table=manifest.table.assign(source=source), cards=cards)
