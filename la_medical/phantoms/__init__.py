@@ -1,1 +1,1 @@
-"""TODO phantoms"""
+"""Procedural images with known truth: no patient is in them, and every one is marked PHANTOM."""
