@@ -1,1 +1,1 @@
-"""TODO networks"""
+"""Backbones with the class-query head, and the heads the paper compares it with."""
