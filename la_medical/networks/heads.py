@@ -1,0 +1,62 @@
+"""Heads by name: what turns features (B, C, *spatial) into K logits, chosen by one key of a configuration."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from la_medical.errors import InputError
+from la_medical.networks.class_query import ClassQueryHead
+
+
+class LinearHead(nn.Module):
+    """The plain head: `nn.Linear(C, K)`, or at every voxel the 1x1 convolution of the same size. C K + K parameters."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.fc = nn.Linear(in_channels, num_classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, C) or (B, C, *spatial) to logits (B, K) or (B, K, *spatial)."""
+        if features.dim() == 2:
+            return self.fc(features)
+        # A matrix product over the channel axis: (K, C) x (B, C, voxels).
+        logits = self.fc.weight.matmul(features.flatten(2)) + self.fc.bias[:, None]
+        return logits.unflatten(2, features.shape[2:])
+
+
+def _fixed(in_channels: int, num_classes: int, **options: Any) -> nn.Module:
+    return ClassQueryHead(in_channels, num_classes, learnable=False, **options)
+
+
+HEADS: dict[str, Callable[..., nn.Module]] = {
+    "class_query": ClassQueryHead,
+    "fixed_query": _fixed,
+    "linear": LinearHead,
+}
+"""Name to what builds it from `(in_channels, num_classes, **options)`."""
+
+
+def build_head(name: str, in_channels: int, num_classes: int, options: Mapping[str, Any]) -> nn.Module:
+    """The head called `name`; raises `InputError` for another name or an option it does not have."""
+    if name not in HEADS:
+        raise InputError(f"head {name!r}: expected one of {', '.join(HEADS)}")
+    try:
+        return HEADS[name](in_channels, num_classes, **options)
+    except TypeError as error:
+        raise InputError(f"head {name} refuses its options: {error}") from error
+
+
+def count_classes(classes: Sequence[str] | None, num_classes: int | None) -> int:
+    """K, from the class names or their number; raises `InputError` unless exactly one is given or both agree."""
+    if classes is None:
+        if num_classes is None or num_classes < 1:
+            raise InputError(f"a network needs classes (their names) or num_classes >= 1; num_classes is {num_classes}")
+        return num_classes
+    names = [classes] if isinstance(classes, str) else list(classes)
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"classes {names}: expected one or more names, each once")
+    if num_classes not in (None, len(names)):
+        raise InputError(f"{len(names)} classes are named but num_classes is {num_classes}; leave out one of the two")
+    return len(names)
