@@ -1,0 +1,99 @@
+"""L_total = L_bce + L_pseudo + L_consist, as named terms (Kang et al., Label-Assemble, ISBI 2023)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from la_medical.errors import InputError
+from la_medical.losses.masked_mean import NORMALISATIONS, known_entries, widened
+from la_medical.losses.partial_label import check_shapes, partial_bce
+from la_medical.losses.pseudo_label import squared_distance
+from la_medical.losses.sharpen import check_temperature, sharpen
+from la_medical.losses.terms import term_weights, weighted_total
+
+WEIGHTS = {"bce": 1.0, "pseudo": 1.0, "consist": 1.0}
+
+
+class LabelAssembleLoss(nn.Module):
+    """Known labels by cross-entropy; unknown ones, after a warm-up, by sharpened pseudo-labels and consistency.
+
+    `bce`: `partial_bce` of the weak view. `pseudo`: mean over unknown entries of (a_w - a~_w)^2. `consist`: of
+    (a_s - a~_w)^2, the strong view against the weak view's pseudo-label. a~ carries no gradient.
+
+    Args:
+        tau: threshold of Eq. 1, one number or one a class.
+        temperature: t of Eq. 1, from 1 (hard labels) to infinity (no sharpening).
+        normalisation: `global`, `per_class` or `per_sample`, for all three terms.
+        warmup_epochs: `pseudo` and `consist` are 0 up to and including this epoch, counted from 1.
+        weights: factors of the terms in `total`; those left out are 1.
+        positive_weight: factor of the positive part of `bce`, one a class.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    tau: Tensor
+    positive_weight: Tensor | None
+
+    def __init__(
+        self,
+        tau: float | Sequence[float] = 0.5,
+        temperature: float = 4.0,
+        normalisation: str = "global",
+        warmup_epochs: int = 0,
+        weights: Mapping[str, float] | None = None,
+        positive_weight: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        check_temperature(temperature)
+        if normalisation not in NORMALISATIONS:
+            raise InputError(f"normalisation {normalisation!r}: expected one of {', '.join(NORMALISATIONS)}")
+        if warmup_epochs < 0:
+            raise InputError(f"warmup_epochs is {warmup_epochs}; expected 0 or more")
+        self.temperature = temperature
+        self.normalisation = normalisation
+        self.warmup_epochs = warmup_epochs
+        self.weights = term_weights(weights, WEIGHTS)
+        # Settings, not state: they move with the loss but stay out of its state dict.
+        self.register_buffer("tau", thresholds(tau), persistent=False)
+        positive = None if positive_weight is None else torch.as_tensor(positive_weight, dtype=torch.float32)
+        self.register_buffer("positive_weight", positive, persistent=False)
+
+    def forward(
+        self, weak_logits: Tensor, strong_logits: Tensor | None, targets: Tensor, epoch: int
+    ) -> dict[str, Tensor]:
+        """The three terms, unweighted.
+
+        Args:
+            weak_logits: (B, K) or (B, K, *spatial), of the weakly augmented view.
+            strong_logits: the same of the strong view; None leaves `consist` at 0 (and may be given before
+                `warmup_epochs` have passed, when it is not looked at).
+            targets: the same shape: 1, 0, NaN where unknown.
+            epoch: the running epoch, counted from 1.
+        """
+        check_shapes(weak_logits, targets)
+        bce = partial_bce(weak_logits, targets, self.normalisation, self.positive_weight)
+        zero = torch.zeros_like(bce)
+        terms = {"bce": bce, "pseudo": zero, "consist": zero}
+        if epoch <= self.warmup_epochs:
+            return terms
+        unknown = ~known_entries(targets)
+        pseudo_labels = sharpen(widened(weak_logits.detach()).sigmoid(), self.tau, self.temperature)
+        terms["pseudo"] = squared_distance(weak_logits, pseudo_labels, unknown, self.normalisation)
+        if strong_logits is not None:
+            check_shapes(strong_logits, targets)
+            terms["consist"] = squared_distance(strong_logits, pseudo_labels, unknown, self.normalisation)
+        return terms
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """The weighted sum that is trained on."""
+        return weighted_total(terms, self.weights)
+
+
+def thresholds(tau: float | Sequence[float]) -> Tensor:
+    """tau as a tensor, () or (K,); raises `InputError` outside [0, 1]."""
+    values = torch.as_tensor(tau, dtype=torch.float32)
+    if values.dim() > 1 or not bool(((values >= 0) & (values <= 1)).all()):
+        raise InputError(f"tau {tau}: expected a number in [0, 1], or one for each class")
+    return values
