@@ -126,6 +126,7 @@ def read_manifest(
         LabelError: unknown class, or a label that is not 1, 0, -1 or blank.
     """
     path = Path(path)
+    check_table_suffix(path)
     frame = _read_table(path)
     beside = path.with_suffix(".json")
     if not beside.is_file():
@@ -161,6 +162,7 @@ def write_manifest(manifest: Manifest, path: str | Path, *, command: str) -> Pat
     a table that does not match its JSON, never as a good one.
     """
     path = Path(path)
+    check_table_suffix(path)
     table = manifest.table.sort_values("case_id", kind="stable").reset_index(drop=True)
     with written_whole(path) as temporary:
         _write_table(table, temporary, path)
@@ -192,6 +194,13 @@ def tool_versions() -> dict[str, str]:
     }
 
 
+def check_table_suffix(path: str | Path) -> None:
+    """Raise `ManifestError` unless `path` ends in .csv or .parquet, before long work is done for it."""
+    suffix = Path(path).suffix
+    if suffix not in {".csv", ".parquet"}:
+        raise ManifestError(f"{path}: a manifest ends in .csv or .parquet, this ends in {suffix!r}")
+
+
 def _recorded_root(root: Path, folder: Path) -> str:
     """Relative where the images lie in the manifest's folder, so that both can be moved; absolute otherwise."""
     inside = root.resolve()
@@ -205,20 +214,18 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        if path.suffix == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
+        return pd.read_csv(
+            path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig", index_col=False
+        )
     except (ValueError, OSError, pd.errors.ParserError) as error:  # pyarrow's errors are ValueError or OSError
         raise ManifestError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from error
-    raise ManifestError(f"{path}: a manifest ends in .csv or .parquet, this ends in {path.suffix!r}")
 
 
 def _write_table(table: pd.DataFrame, temporary: Path, path: Path) -> None:
     if path.suffix == ".csv":
         table.to_csv(temporary, index=False, lineterminator="\n")
-    elif path.suffix == ".parquet":
-        table.to_parquet(temporary, index=False)
     else:
-        raise ManifestError(f"{path}: a manifest ends in .csv or .parquet, this ends in {path.suffix!r}")
+        table.to_parquet(temporary, index=False)
 
 
 def _space_of_columns(columns: Sequence[str], path: Path) -> LabelSpace:

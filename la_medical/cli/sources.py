@@ -1,0 +1,86 @@
+"""`la-medical manifest`: a source in its official layout to a manifest."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from typing import Any
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "val_fraction": {
+        "type": float,
+        "metavar": "F",
+        "help": "share of the official training patients that become validation (default 0.1); 0 for none",
+    },
+    "seed": {"type": int, "metavar": "N", "help": "of the choice of validation patients (default 0)"},
+}
+"""Options that some sources take, passed on to the reader when they are given."""
+
+
+def add_commands(commands: Any) -> None:
+    """Add `manifest` to `commands`, what `argparse` calls subparsers."""
+    command = commands.add_parser(
+        "manifest",
+        help="read a data set in its official layout and write a manifest",
+        description="Read a data set in its official layout and write a manifest: a CSV or Parquet table (by the suffix "
+        "of --out) and a JSON beside it. `la-medical manifest --list` names the sources and the options each one takes.",
+    )
+    command.add_argument("source", nargs="?", metavar="SOURCE", help="name of the source, see --list")
+    command.add_argument("root", nargs="?", metavar="ROOT", help="folder (or file) as it was published")
+    command.add_argument("--list", action="store_true", help="name the sources, their layouts and options, and end")
+    command.add_argument("--out", metavar="M", help="manifest to write, .csv or .parquet")
+    command.add_argument(
+        "--no-check-files", dest="check_files", action="store_false", help="read labels alone; images may be elsewhere"
+    )
+    command.add_argument("--card", metavar="FILE", help="a card of your own (YAML) instead of the packaged one")
+    own = command.add_argument_group("options of some sources")
+    for name, settings in OPTIONS.items():
+        own.add_argument("--" + name.replace("_", "-"), default=None, **settings)
+    command.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the manifest and print how many cases each class and split has."""
+    from la_medical.errors import ManifestError
+    from la_medical.manifest.card import load_card
+    from la_medical.manifest.sources import read_source
+    from la_medical.manifest.summary import summary_lines
+    from la_medical.manifest.table import check_table_suffix, write_manifest
+
+    if arguments.list:
+        return _list()
+    for name in ("source", "root", "out"):
+        if getattr(arguments, name) is None:
+            wanted = "--out M" if name == "out" else name.upper()
+            raise ManifestError(f"{wanted} is missing; expected: la-medical manifest SOURCE ROOT --out M (or --list)")
+    check_table_suffix(arguments.out)
+    options = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
+    if arguments.card:
+        options["card"] = load_card(arguments.card)
+    manifest = read_source(arguments.source, arguments.root, check_files=arguments.check_files, **options)
+    write_manifest(manifest, arguments.out, command=_command(arguments))
+    print("\n".join([*summary_lines(manifest), f"written to {arguments.out}"]))
+    return 0
+
+
+def _list() -> int:
+    from la_medical.manifest.sources import SOURCES, source_options
+
+    for name, layout in SOURCES.items():
+        print(f"{name}\n    {layout}")
+        own = [option for option in source_options(name) if option in OPTIONS]
+        if own:
+            print("    options: " + ", ".join("--" + option.replace("_", "-") for option in own))
+    return 0
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """The command as recorded in the JSON: all that decides the table, so not where it was written."""
+    words = ["la-medical", "manifest", arguments.source, arguments.root]
+    if not arguments.check_files:
+        words.append("--no-check-files")
+    for name in ("card", *OPTIONS):
+        value = getattr(arguments, name)
+        if value is not None:
+            words += ["--" + name.replace("_", "-"), str(value)]
+    return shlex.join(words)

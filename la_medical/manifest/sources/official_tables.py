@@ -1,0 +1,71 @@
+"""The tables and lists that sources publish, read as text: an ID "NA" or "007" stays itself."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from la_medical.errors import ManifestError
+
+
+def find_file(root: Path, *names: str) -> Path | None:
+    """The first of `names` (glob patterns allowed) that lies in `root`, as it is or with `.gz`; None if none does."""
+    if root.is_file():
+        return root if any(root.match(name) or root.match(name + ".gz") for name in names) else None
+    for name in names:
+        for pattern in (name, name + ".gz"):
+            found = sorted(path for path in root.glob(pattern) if path.is_file())
+            if found:
+                return found[0]
+    return None
+
+
+def need_file(root: Path, *names: str) -> Path:
+    """`find_file`, or a `ManifestError` that says what was looked for."""
+    found = find_file(root, *names)
+    if found is None:
+        raise ManifestError(f"{root}: expected {' or '.join(names)} there; give the folder as it was published")
+    return found
+
+
+def read_table(path: Path, columns: Sequence[str] = (), *, separator: str = ",") -> pd.DataFrame:
+    """A table of text, blank where blank, with at least `columns`; raises `ManifestError`."""
+    try:
+        table = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            na_filter=False,
+            encoding="utf-8-sig",
+            index_col=False,
+        )
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
+    need_columns(table, columns, path)
+    if table.empty:
+        raise ManifestError(f"{path}: no rows")
+    return table
+
+
+def need_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    """Raise `ManifestError` for the first of `columns` that `table` lacks."""
+    absent = [column for column in columns if column not in table.columns]
+    if absent:
+        have = ", ".join(map(str, table.columns[:20]))
+        raise ManifestError(f"{path}: no column {absent[0]!r}; it has: {have}")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a list file, stripped, blank ones left out; line ends of any system, with or without a BOM."""
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        text = content.decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError, EOFError) as error:
+        raise ManifestError(f"{path}: cannot be read as a list ({error})") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
