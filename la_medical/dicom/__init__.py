@@ -1,1 +1,1 @@
-"""TODO dicom"""
+"""DICOM as hospitals have it: trees to series tables, series to volumes, segmentations in and out."""
