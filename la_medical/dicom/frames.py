@@ -22,8 +22,11 @@ def frame_list(path: str) -> list[Frame] | None:
     per-frame (5200,9230) functional groups (PS3.3 C.7.6.16.2).
     """
     dataset = _dataset(path)
-    if dataset is None:
-        return None
+    return None if dataset is None else frames_of(dataset)
+
+
+def frames_of(dataset: Any) -> list[Frame] | None:
+    """`frame_list` of a data set that has been read."""
     try:
         shared = next(iter(dataset.get("SharedFunctionalGroupsSequence") or []), None)
         groups = dataset.get("PerFrameFunctionalGroupsSequence") or []

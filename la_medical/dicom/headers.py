@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from la_medical.dicom.elements import (
@@ -219,7 +218,7 @@ def _pydicom_pixels(stream: Any, stopped: int, dataset: Any, syntax: str, size: 
     return key, stopped + 12, int.from_bytes(head[8:12], order)
 
 
-def header_of(path: str | Path) -> Header:
+def header_of(path: str | os.PathLike[str]) -> Header:
     """`read_header` that raises `InputError` naming the file and the outcome."""
     from la_medical.errors import InputError
 
