@@ -134,9 +134,10 @@ def plain(content: Any) -> Any:
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
         return [plain(value) for value in content]
-    if content is None or isinstance(content, (str, bool, int, float)):
-        return content
-    return str(content)
+    for kind in (bool, int, float):  # subclasses, such as numpy's float64, would not be read back
+        if isinstance(content, kind):
+            return kind(content)
+    return None if content is None else str(content)
 
 
 def _shape(state: Mapping[str, Tensor], name: str) -> str:

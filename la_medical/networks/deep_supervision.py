@@ -68,6 +68,8 @@ DEEP: dict[str, Callable[[int, Mapping[str, Any]], ScaleFeatures]] = {
 
 def deep_features(name: str, levels: int, options: Mapping[str, Any]) -> ScaleFeatures:
     """The backbone `name` (a key of `DEEP`) with `levels` >= 1 coarser levels; raises `InputError`."""
+    if name not in DEEP:
+        raise InputError(f"network {name} offers no deep supervision; {', '.join(DEEP)} do, or set it to 0")
     if levels < 1:
         raise InputError(f"deep_supervision is {levels}; expected 0 for none, or the number of coarser levels")
     return DEEP[name](levels, options)

@@ -1,29 +1,17 @@
 """Heads by name: what turns features (B, C, *spatial) into K logits, chosen by one key of a configuration."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from la_medical.errors import InputError
 from la_medical.networks.class_query import ClassQueryHead
-
-
-class LinearHead(nn.Module):
-    """The plain head: `nn.Linear(C, K)`, or at every voxel the 1x1 convolution of the same size. C K + K parameters."""
-
-    def __init__(self, in_channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.fc = nn.Linear(in_channels, num_classes)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Features (B, C) or (B, C, *spatial) to logits (B, K) or (B, K, *spatial)."""
-        if features.dim() == 2:
-            return self.fc(features)
-        # A matrix product over the channel axis: (K, C) x (B, C, voxels).
-        logits = self.fc.weight.matmul(features.flatten(2)) + self.fc.bias[:, None]
-        return logits.unflatten(2, features.shape[2:])
+from la_medical.networks.competition import CompetingHead
+from la_medical.networks.dynamic_head import DoDNetHead, UniversalHead
+from la_medical.networks.linear_head import LinearHead
+from la_medical.networks.source_channels import Med3DHead, MultiTalentHead
 
 
 def _fixed(in_channels: int, num_classes: int, **options: Any) -> nn.Module:
@@ -34,6 +22,10 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "class_query": ClassQueryHead,
     "fixed_query": _fixed,
     "linear": LinearHead,
+    "dodnet": DoDNetHead,
+    "universal": UniversalHead,
+    "med3d": Med3DHead,
+    "multitalent": MultiTalentHead,
 }
 """Name to what builds it from `(in_channels, num_classes, **options)`."""
 
@@ -46,6 +38,16 @@ def build_head(name: str, in_channels: int, num_classes: int, options: Mapping[s
         return HEADS[name](in_channels, num_classes, **options)
     except TypeError as error:
         raise InputError(f"head {name} refuses its options: {error}") from error
+
+
+def with_competition(head: nn.Module, classes: Sequence[str] | None, excludes: Sequence[Sequence[str]]) -> nn.Module:
+    """`head` with the classes of each group in `excludes` competing; raises `InputError` for an unknown class."""
+    names = list(classes or ())
+    unknown = [name for group in excludes for name in group if name not in names]
+    if unknown:
+        raise InputError(f"excludes names {unknown[0]!r}, which is not among the classes {names}")
+    pairs = [(names.index(a), names.index(b)) for group in excludes for a, b in itertools.combinations(group, 2)]
+    return CompetingHead(head, len(names), pairs)
 
 
 def count_classes(classes: Sequence[str] | None, num_classes: int | None) -> int:

@@ -7,9 +7,9 @@ from monai.networks import nets
 from torch import Tensor, nn
 
 from la_medical.errors import InputError
-from la_medical.networks.deep_supervision import DEEP, deep_features
+from la_medical.networks.deep_supervision import ScaleFeatures, deep_features
 from la_medical.networks.features import Features, construct, features_of
-from la_medical.networks.heads import build_head, count_classes
+from la_medical.networks.heads import build_head, count_classes, with_competition
 
 ENDS_IN_1X1: dict[str, Callable[..., nn.Module]] = {
     "segresnet": nets.SegResNet,
@@ -70,6 +70,7 @@ def build(
     options: Mapping[str, Any] | None = None,
     head: str = "class_query",
     head_options: Mapping[str, Any] | None = None,
+    excludes: Sequence[Sequence[str]] | None = None,
 ) -> Segmenter:
     """A segmenter from names and numbers only, for the `_target_` of a MONAI configuration.
 
@@ -84,22 +85,28 @@ def build(
         options: further arguments of MONAI's network class.
         head: `class_query`, `fixed_query`, `linear` or another of `la_medical.networks.heads.HEADS`.
         head_options: its arguments: `query_dim`, `learnable`, `class_bias` for `class_query`.
+        excludes: groups of class names that compete for a voxel (`CompetingHead`); none if left out.
 
     Raises:
         InputError: a name, number or option that is not possible.
     """
     arguments = {**(options or {}), "spatial_dims": spatial_dims, "in_channels": in_channels}
     count = count_classes(classes, num_classes)
+    backbone = _backbone(network, arguments, feature_channels, deep_supervision)
+    built = build_head(head, backbone.channels, count, head_options or {})
+    if excludes:
+        built = with_competition(built, classes, excludes)
+    return DeepSegmenter(backbone, built) if deep_supervision else Segmenter(backbone, built)
+
+
+def _backbone(
+    name: str, arguments: Mapping[str, Any], feature_channels: int, deep_supervision: int
+) -> Features | ScaleFeatures:
     if deep_supervision:
-        if network not in DEEP:
-            raise InputError(f"network {network} offers no deep supervision; {', '.join(DEEP)} do, or set it to 0")
-        scales = deep_features(network, deep_supervision, arguments)
-        return DeepSegmenter(scales, build_head(head, scales.channels, count, head_options or {}))
-    if network in ENDS_IN_1X1:
-        backbone = features_of(ENDS_IN_1X1[network], "out_channels", arguments, network)
-    elif network in ENDS_OTHERWISE:
-        net = construct(ENDS_OTHERWISE[network], {**arguments, "out_channels": feature_channels}, network)
-        backbone = Features(net, feature_channels)
-    else:
-        raise InputError(f"network {network!r} is not one of {', '.join((*ENDS_IN_1X1, *ENDS_OTHERWISE))}")
-    return Segmenter(backbone, build_head(head, backbone.channels, count, head_options or {}))
+        return deep_features(name, deep_supervision, arguments)
+    if name in ENDS_IN_1X1:
+        return features_of(ENDS_IN_1X1[name], "out_channels", arguments, name)
+    if name in ENDS_OTHERWISE:
+        net = construct(ENDS_OTHERWISE[name], {**arguments, "out_channels": feature_channels}, name)
+        return Features(net, feature_channels)
+    raise InputError(f"network {name!r} is not one of {', '.join((*ENDS_IN_1X1, *ENDS_OTHERWISE))}")

@@ -1,0 +1,96 @@
+"""Supervising the members of a union by a label that only names the union ("tumour").
+
+p_u = 1 - prod_m (1 - p_m) over its members m. With softplus(z_m) = -log(1 - p_m), everything stays in log space:
+S = sum_m softplus(z_m) is -log(1 - p_u), and -log p_u = -log(1 - exp(-S)).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from la_medical.losses.dice import Reduce, batch_dice
+from la_medical.losses.masked_mean import known_entries, masked_mean, widened
+from la_medical.losses.partial_label import check_shapes
+from la_medical.losses.relations import Relations, along, count
+
+_LOG_2 = math.log(2.0)
+
+
+def union_bce(logits: Tensor, targets: Tensor, relations: Relations, normalisation: str = "global") -> Tensor:
+    """Cross-entropy of the derived p_u against the union's label, wherever that is known.
+
+    Members known to be negative stay out of the product, and where a member is known to be positive nothing is left
+    to learn. Where the union is 0 the term is the members' own cross-entropy against 0.
+
+    Args:
+        logits: (B, K) or (B, K, *spatial).
+        targets: the same shape, NaN where unknown.
+        relations: the unions among the K classes.
+        normalisation: as in `masked_mean`; `per_class` is per union.
+
+    Returns:
+        A scalar; 0 with zero gradients if no union is known.
+    """
+    check_shapes(logits, targets)
+    labels, is_open = _open_labels(targets, relations)
+    log_p, log_q = union_log_probabilities(logits, relations, is_open)
+    return masked_mean(-torch.where(labels > 0.5, log_p, log_q), known_entries(labels), normalisation)
+
+
+def union_dice(
+    logits: Tensor, targets: Tensor, relations: Relations, smoothing: float = 1.0, reduce: Reduce | None = None
+) -> Tensor:
+    """Batch Dice of the derived p_u, over the same voxels as `union_bce`; the other arguments as in `batch_dice`."""
+    check_shapes(logits, targets)
+    labels, is_open = _open_labels(targets, relations)
+    log_p, _log_q = union_log_probabilities(logits, relations, is_open)
+    return batch_dice(log_p.exp(), labels, smoothing, reduce)
+
+
+def _open_labels(targets: Tensor, relations: Relations) -> tuple[Tensor, Tensor]:
+    """The unions' labels (B, U, *spatial), NaN where they teach nothing, and which members they leave open."""
+    known = known_entries(targets)
+    is_open = ~(known & (targets <= 0.5))
+    settled = count(relations.members, known & (targets > 0.5)) > 0
+    teaching = ~settled & (count(relations.members, is_open) > 0)
+    return torch.where(teaching, targets[:, relations.union_index], float("nan")), is_open
+
+
+def union_log_probabilities(
+    logits: Tensor, relations: Relations, is_open: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """log p_u and log(1 - p_u), each (B, U, *spatial), from the logits of the members.
+
+    Args:
+        logits: (B, K, *spatial).
+        relations: U unions among K classes.
+        is_open: booleans of the shape of `logits`; a member that is not open counts as absent. A union without open
+            members has p_u = 0; its log p_u is the lowest finite number, without gradient.
+    """
+    here = along(relations.is_member, logits.dim() - 2)
+    if is_open is not None:
+        here = here & is_open[:, relations.member_index]
+    z = torch.where(here, widened(logits)[:, relations.member_index], 0)  # (B, U, M, *spatial)
+    total = torch.where(here, functional.softplus(z), 0).sum(dim=2)
+    lowest = torch.finfo(z.dtype).min
+    log_total = torch.where(here, _log_softplus(z), lowest).logsumexp(dim=2)
+    return _log_one_minus_exp(total, log_total), -total
+
+
+def _log_one_minus_exp(total: Tensor, log_total: Tensor) -> Tensor:
+    """log(1 - exp(-S)) from S >= 0 and log S, in three ranges so that neither value nor gradient is lost."""
+    small, large = total < 1e-3, total > _LOG_2
+    # Each branch gets harmless numbers where it is not used: the gradient of an unused infinity would be NaN.
+    series = log_total - torch.where(small, total, 0) / 2
+    middle = torch.log(-torch.expm1(-torch.where(small | large, _LOG_2, total)))
+    saturated = torch.log1p(-torch.exp(-torch.where(large, total, 1.0)))
+    return torch.where(small, series, torch.where(large, saturated, middle))
+
+
+def _log_softplus(z: Tensor) -> Tensor:
+    """log(softplus(z)), by its series z - e^z / 2 where softplus would round or underflow."""
+    low = z < -12
+    series = z - torch.exp(torch.where(low, z, -12.0)) / 2
+    return torch.where(low, series, torch.log(functional.softplus(torch.where(low, 0.0, z))))
