@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from pathlib import Path
 from typing import Any
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -13,6 +14,22 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "share of the official training patients that become validation (default 0.1); 0 for none",
     },
     "seed": {"type": int, "metavar": "N", "help": "of the choice of validation patients (default 0)"},
+    "images_out": {
+        "metavar": "DIR",
+        "help": "where images packed in arrays are written as PNG (default: <name of M>_images beside M)",
+    },
+    "set_name": {"flag": "--set", "metavar": "NAME", "help": "which MedMNIST set a renamed file holds"},
+    "labeler": {"choices": ("chexpert", "negbio"), "help": "whose labels of MIMIC-CXR (default chexpert)"},
+    "nih_mapping": {"metavar": "FILE", "help": "RSNA's JSON that maps its images to those of NIH"},
+    "source_name": {"metavar": "NAME", "help": "name of the source (default: name of the folder)"},
+    "label_space": {"metavar": "NAME", "help": "packaged label space or YAML file that has the classes"},
+    "patient_pattern": {"metavar": "REGEX", "help": "first group found in an image's path is its patient"},
+    "table": {"metavar": "FILE", "help": "the CSV of image_table (default: the only one in ROOT)"},
+    "image_column": {"metavar": "COL", "help": "column of the image path (default image)"},
+    "patient_column": {"metavar": "COL", "help": "column of the patient (default patient_id)"},
+    "split_column": {"metavar": "COL", "help": "column of the split (default split)"},
+    "label_columns": {"metavar": "A,B", "help": "columns of labels 1, 0, -1 or blank (default: all label.<class>)"},
+    "class_column": {"metavar": "COL", "help": "column that names the class of each image"},
 }
 """Options that some sources take, passed on to the reader when they are given."""
 
@@ -22,8 +39,8 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser(
         "manifest",
         help="read a data set in its official layout and write a manifest",
-        description="Read a data set in its official layout and write a manifest: a CSV or Parquet table (by the suffix "
-        "of --out) and a JSON beside it. `la-medical manifest --list` names the sources and the options each one takes.",
+        description="Read a data set in its official layout and write a manifest: a table, CSV or Parquet by the suffix "
+        "of --out, and a JSON beside it. `la-medical manifest --list` names the sources and their options.",
     )
     command.add_argument("source", nargs="?", metavar="SOURCE", help="name of the source, see --list")
     command.add_argument("root", nargs="?", metavar="ROOT", help="folder (or file) as it was published")
@@ -35,7 +52,7 @@ def add_commands(commands: Any) -> None:
     command.add_argument("--card", metavar="FILE", help="a card of your own (YAML) instead of the packaged one")
     own = command.add_argument_group("options of some sources")
     for name, settings in OPTIONS.items():
-        own.add_argument("--" + name.replace("_", "-"), default=None, **settings)
+        own.add_argument(_flag(name), dest=name, default=None, **{k: v for k, v in settings.items() if k != "flag"})
     command.set_defaults(run=run)
 
 
@@ -43,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the manifest and print how many cases each class and split has."""
     from la_medical.errors import ManifestError
     from la_medical.manifest.card import load_card
-    from la_medical.manifest.sources import read_source
+    from la_medical.manifest.sources import read_source, source_options
     from la_medical.manifest.summary import summary_lines
     from la_medical.manifest.table import check_table_suffix, write_manifest
 
@@ -57,10 +74,17 @@ def run(arguments: argparse.Namespace) -> int:
     options = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
     if arguments.card:
         options["card"] = load_card(arguments.card)
+    out = Path(arguments.out)
+    if "images_out" in source_options(arguments.source):
+        options.setdefault("images_out", out.parent / f"{out.stem}_images")
     manifest = read_source(arguments.source, arguments.root, check_files=arguments.check_files, **options)
     write_manifest(manifest, arguments.out, command=_command(arguments))
     print("\n".join([*summary_lines(manifest), f"written to {arguments.out}"]))
     return 0
+
+
+def _flag(name: str) -> str:
+    return OPTIONS.get(name, {}).get("flag", "--" + name.replace("_", "-"))
 
 
 def _list() -> int:
@@ -70,7 +94,7 @@ def _list() -> int:
         print(f"{name}\n    {layout}")
         own = [option for option in source_options(name) if option in OPTIONS]
         if own:
-            print("    options: " + ", ".join("--" + option.replace("_", "-") for option in own))
+            print("    options: " + ", ".join(_flag(option) for option in own))
     return 0
 
 
@@ -82,5 +106,5 @@ def _command(arguments: argparse.Namespace) -> str:
     for name in ("card", *OPTIONS):
         value = getattr(arguments, name)
         if value is not None:
-            words += ["--" + name.replace("_", "-"), str(value)]
+            words += [_flag(name), str(value)]
     return shlex.join(words)

@@ -1,8 +1,9 @@
 """NIH ChestX-ray14: `Data_Entry_2017*.csv`, the official lists, and `images*/`.
 
-Traps of the layout: the header names `OriginalImage[Width,Height]` and `OriginalImagePixelSpacing[x,y]` hold commas
-and are not quoted, so each is two columns, and the release of 2017 ends its header and its rows in one more comma; ages
-there are written `058Y`. Images lie in twelve folders `images_001/images` ... or in one folder `images`.
+Traps of the layout: the header names `OriginalImage[Width,Height]` and `OriginalImagePixelSpacing[x,y]` hold
+commas and are not quoted, so each is two columns, and the release of 2017 ends its header and its rows in one more
+comma; ages there are written `058Y`. Images lie in twelve folders `images_001/images` ... or in one folder
+`images`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Kermany paediatric chest X-rays: `{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, with or without `chest_xray/` above.
+"""Kermany paediatric chest X-rays: `{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg`, with or without `chest_xray/`
+above.
 
 Traps of the layout: only pneumonia names give a person (`person362_virus_741`); normal names give an examination
-(`IM-0249-0001`, `NORMAL2-IM-0249-0001-0002`), which is kept as `study_id` and is no patient. The archive holds a second
-copy of itself in `chest_xray/chest_xray` and Finder files in `__MACOSX`; both are passed over.
+(`IM-0249-0001`, `NORMAL2-IM-0249-0001-0002`), which is kept as `study_id` and is no patient. The archive holds a
+second copy of itself in `chest_xray/chest_xray` and Finder files in `__MACOSX`; both are passed over.
 """
 
 from __future__ import annotations

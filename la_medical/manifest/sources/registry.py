@@ -14,7 +14,20 @@ from la_medical.manifest.table import Manifest
 
 SOURCES: dict[str, str] = {
     "chestxray14": "NIH ChestX-ray14: Data_Entry_2017*.csv, train_val_list.txt, test_list.txt, images*/",
+    "chexpert": "CheXpert: train.csv, valid.csv, train/patient00001/study1/...",
+    "covidx": "COVIDx (CXR-2 to CXR-4, 7 to 9): train*.txt, test*.txt, train/, test/",
+    "covid_chestxray": "ieee8023 covid-chestxray-dataset: metadata.csv, images/",
     "kermany": "Kermany paediatric chest X-rays: {train,val,test}/{NORMAL,PNEUMONIA}/",
+    "mimic_cxr": "MIMIC-CXR-JPG: mimic-cxr-2.*-{split,chexpert,metadata}.csv.gz, files/p10/...",
+    "vindr_cxr": "VinDr-CXR: annotations/image_labels_{train,test}.csv, or Kaggle's train.csv; train/, test/",
+    "padchest": "PadChest: PADCHEST_chest_x_ray_images_labels_160K_*.csv.gz, 0/ to 54/",
+    "rsna_pneumonia": "RSNA Pneumonia: stage_2_train_labels.csv, _detailed_class_info.csv, stage_2_train_images/",
+    "medmnist": "MedMNIST v2, a 2D set of any size: one .npz",
+    "mnist": "MNIST: the four IDX files, or mnist.npz",
+    "cifar10": "CIFAR-10: cifar-10-batches-py or -bin, or an .npz with MedMNIST's keys",
+    "class_folders": "any images, one folder a class, or train/ and test/ with one a class",
+    "image_table": "any images with a CSV that says image, patient and labels",
+    "phantom": "phantoms drawn by la_medical: labels.csv, card.yaml, images/",
 }
 """Source name to what its reader expects to find, in one line."""
 
