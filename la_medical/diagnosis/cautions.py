@@ -49,9 +49,12 @@ def auroc_of_source_alone(truth: np.ndarray, sources: np.ndarray) -> Estimate:
 
 
 def confounded(truth: np.ndarray, sources: np.ndarray) -> list[str]:
-    """Sources whose known cases are all positive or all negative, where several sources know the class."""
+    """Sources whose known cases are all positive or all negative, where several sources know the class.
+
+    Empty where all cases of all sources are of one kind: then there is no pooled figure to mislead.
+    """
     names = np.unique(sources)
-    if len(names) < 2:
+    if len(names) < 2 or truth.all() or not truth.any():
         return []
     kinds = {name: np.unique(truth[sources == name]) for name in names}
     return [

@@ -1,0 +1,38 @@
+"""What trivial image statistics reach, from an audit.json, to stand beside each AUC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from la_medical.errors import InputError
+
+
+def shortcut_aucs(audit: Mapping[str, Any] | None) -> dict[tuple[str, str | None], float]:
+    """(class, source or None for all) to the highest AUC of the audit's trivial feature sets; empty without an audit.
+
+    Raises `InputError` for JSON that is no audit.
+    """
+    if audit is None:
+        return {}
+    if not isinstance(audit, Mapping) or "checks" not in audit:
+        raise InputError("the audit is not the JSON that `la-medical audit` writes; give its audit.json")
+    entries = (audit.get("shortcuts") or {}).get("entries", [])
+    found = {}
+    for entry in entries:
+        values = [entry.get("auc")] + [one.get("auc") for one in (entry.get("feature_sets") or {}).values()]
+        defined = [float(value) for value in values if value is not None]
+        if entry.get("target") == "class" and defined:
+            found[str(entry["name"]), entry.get("source")] = max(defined)
+    return found
+
+
+def audit_cautions(audit: Mapping[str, Any] | None) -> list[str]:
+    """The audit's failed checks and warnings as sentences, failures first."""
+    if audit is None:
+        return []
+    order = ("failed", "warning")
+    checks = sorted(
+        (c for c in audit.get("checks", []) if c.get("status") in order), key=lambda c: order.index(c["status"])
+    )
+    return [f"Audit of the manifest, {check['name']} ({check['status']}): {check['message']}" for check in checks]

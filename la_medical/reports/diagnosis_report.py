@@ -1,0 +1,285 @@
+"""The report of a classifier: what it reaches, what weakens that, and every case behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from la_medical.diagnosis import Diagnosis
+from la_medical.diagnosis.sentences import interval_in_words
+from la_medical.errors import InputError
+from la_medical.manifest import Manifest
+from la_medical.reports import figures
+from la_medical.reports.audit_baselines import audit_cautions, shortcut_aucs
+from la_medical.reports.case_table import case_content, class_column, worst_first
+from la_medical.reports.page import Group, Page, Part, Table, write_page
+from la_medical.reports.pictures import errors_then_sample, within_budget
+
+UNDEFINED = "undefined"
+MOST_OPEN = 2
+"""Classes whose figures are unfolded at first."""
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report can show besides: an audit's content, a training history, a similarity matrix, where images lie."""
+
+    audit: Mapping[str, Any] | None = None
+    history: str | Path | None = None
+    similarity: str | Path | None = None
+    image_root: str | Path | None = None
+    thumbnails: bool = True
+
+
+def write_report(
+    out_dir: str | Path,
+    diagnosis: Diagnosis,
+    *,
+    manifest: Manifest,
+    inputs: Mapping[str, Mapping[str, str]] | None = None,
+    extras: Extras | None = None,
+) -> Path:
+    """Write `report.html` and `figures/`; returns the page's path.
+
+    Args:
+        out_dir: folder, made if it does not exist.
+        diagnosis: what `la_medical.diagnosis.diagnose` measured.
+        manifest: where the images and the cards of the sources are.
+        inputs: name of each input to `file` and `sha256`, for the section on how the report was made.
+        extras: audit, history, similarity, images.
+
+    Raises:
+        InputError: an audit, history or similarity file that is not what it should be.
+    """
+    extras = extras or Extras()
+    metrics, cases = diagnosis.metrics, diagnosis.cases
+    baselines = shortcut_aucs(extras.audit)
+    content, note = _cases(diagnosis, manifest, extras)
+    sources = ", ".join(metrics["sources"])
+    about = metrics["cases"]
+    page = Page(
+        title=f"Diagnosis report: {', '.join(diagnosis.thresholds)}",
+        kind="Evaluation of an image classifier",
+        about=f"Split {metrics['split']}: {about['images']} images of {about['patients']} patients from {sources}. "
+        "Every figure uses known labels only.",
+        headline=_headline(metrics, baselines),
+        cautions=[*metrics["cautions"], *_baseline_cautions(metrics, baselines), *audit_cautions(extras.audit)],
+        phantom=_phantom(metrics),
+        tables=[_figures_table(metrics, baselines, audited=extras.audit is not None)],
+        groups=_groups(diagnosis, extras),
+        cases=content,
+        cases_note=note,
+        made=_made(metrics, cases.rows["source"].unique().tolist(), manifest, inputs or {}),
+        foot="Research use. Figures of a test set hold for patients like those in it.",
+    )
+    return write_page(page, out_dir)
+
+
+def _headline(metrics: Mapping[str, Any], baselines: Mapping[tuple[str, str | None], float]) -> list[str]:
+    defined = {name: entry for name, entry in metrics["classes"].items() if entry["auroc"]["estimate"] is not None}
+    if not defined:
+        reasons = {entry["auroc"]["reason"] for entry in metrics["classes"].values()}
+        return [f"No class has a defined AUC: {'; '.join(sorted(reasons))}."]
+    lines = []
+    if len(defined) > 1:
+        mean = metrics["mean_auroc"]
+        lines.append(f"Mean AUC {mean['estimate']:.3f} over {mean['numerator']} of {mean['denominator']} classes.")
+    for name, entry in list(defined.items())[: 1 if len(defined) == 1 else 3]:
+        line = (
+            f"AUC for {name} {interval_in_words(entry['auroc'])}, {entry['positives']} positives and "
+            f"{entry['negatives']} negatives."
+        )
+        if entry["sensitivity"]["estimate"] is not None or entry["specificity"]["estimate"] is not None:
+            line += (
+                f" Sensitivity {interval_in_words(entry['sensitivity'], percent=True)} and specificity "
+                f"{interval_in_words(entry['specificity'], percent=True)} at the threshold "
+                f"{entry['threshold']['value']:.3g} ({_chosen(entry['threshold'])})."
+            )
+        else:
+            line += f" Sensitivity and specificity are undefined: {entry['sensitivity']['reason']}."
+        if (name, None) in baselines:
+            line += f" Trivial image statistics alone reach AUC {baselines[name, None]:.3f}."
+        lines.append(line)
+    if len(defined) > 3:
+        lines.append(f"{len(defined) - 3} more classes stand in the table.")
+    return lines
+
+
+def _chosen(threshold: Mapping[str, Any]) -> str:
+    if threshold["chosen_on"].startswith("nothing"):
+        return str(threshold["rule"])
+    return f"chosen on {threshold['chosen_on']} for {threshold['rule']}"
+
+
+def _baseline_cautions(metrics: Mapping[str, Any], baselines: Mapping[tuple[str, str | None], float]) -> list[str]:
+    said = []
+    for name, entry in metrics["classes"].items():
+        low, value = entry["auroc"]["low"], entry["auroc"]["estimate"]
+        baseline = baselines.get((name, None))
+        if baseline is not None and value is not None and low is not None and baseline >= low:
+            said.append(
+                f"{name}: trivial statistics of the image file reach AUC {baseline:.3f}, inside or above the "
+                f"interval of the model's {value:.3f}. The AUC does not show that the model sees the finding."
+            )
+    return said
+
+
+def _figures_table(
+    metrics: Mapping[str, Any], baselines: Mapping[tuple[str, str | None], float], *, audited: bool
+) -> Table:
+    columns = ["Class / source", "Positives / negatives", "AUC", "Average precision", "Sensitivity", "Specificity",
+               "Source alone, AUC"]  # fmt: skip
+    if audited:
+        columns.append("Trivial statistics, AUC")
+    rows = []
+    for name, entry in metrics["classes"].items():
+        scopes = [(name, entry, None)]
+        if len(metrics["sources"]) > 1:
+            scopes += [(source, part["classes"][name], source) for source, part in metrics["sources"].items()]
+        for label, figures_, source in scopes:
+            cells = [label, f"{figures_['positives']} / {figures_['negatives']}"]
+            cells += [interval_in_words(figures_[key]) for key in ("auroc", "average_precision")]
+            cells += [interval_in_words(figures_[key], percent=True) for key in ("sensitivity", "specificity")]
+            alone = figures_.get("auroc_of_source_alone", {}).get("estimate")
+            cells.append("" if alone is None or len(metrics["sources"]) < 2 else f"{alone:.3f}")
+            if audited:
+                baseline = baselines.get((name, source))
+                cells.append("" if baseline is None else f"{baseline:.3f}")
+            rows.append((cells, source is not None))
+    methods = sorted({e["auroc"]["method"] for e in metrics["classes"].values() if e["auroc"]["estimate"] is not None})
+    note = (
+        f"AUC: {', '.join(methods) or 'DeLong'}. Average precision: bootstrap by patient. Sensitivity and specificity: "
+        f"Clopper-Pearson exact, threshold rule: {metrics['settings']['threshold_rule']}. Undefined figures say why."
+    )
+    return Table("figures", "Figures per class and source", columns, rows, note)
+
+
+def _groups(diagnosis: Diagnosis, extras: Extras) -> list[Group]:
+    groups = []
+    parts = _class_parts(diagnosis)
+    if parts:
+        groups.append(Group("Figures", parts, "All sources together; bands and bars treat images as independent."))
+    other = [figures.coverage(diagnosis.metrics["classes"], diagnosis.metrics["sources"])]
+    groups.append(Group("Which source knows what", [Part(other)]))
+    training = []
+    if extras.history:
+        training.append(figures.training_curves(_history(extras.history)))
+    if extras.similarity:
+        training.append(figures.similarity(_similarity(extras.similarity)))
+    if training:
+        groups.append(Group("Training", [Part(training)]))
+    return groups
+
+
+def _class_parts(diagnosis: Diagnosis) -> list[Part]:
+    cases, metrics = diagnosis.cases, diagnosis.metrics
+    parts: list[Part] = []
+    for name, threshold in diagnosis.thresholds.items():
+        column = cases.classes.index(name)
+        known = ~np.isnan(cases.truth[:, column])
+        truth, score = cases.truth[known, column] == 1, cases.probability[known, column]
+        if not len(truth):
+            continue
+        what = f"{name}, split {cases.split}"
+        drawings = []
+        if truth.any() and not truth.all():
+            area = f"AUC {interval_in_words(metrics['classes'][name]['auroc'])}"
+            drawings.append(figures.roc(name, truth, score, threshold=threshold.value, what=what, area=area))
+        drawings.append(figures.reliability(name, truth, score, what=what))
+        drawings.append(figures.scores(name, truth, score, threshold=threshold.value, what=what))
+        parts.append(Part(drawings, title=name, open=len(parts) < MOST_OPEN))
+    return parts
+
+
+def _cases(diagnosis: Diagnosis, manifest: Manifest, extras: Extras) -> tuple[dict[str, Any], str]:
+    cases = diagnosis.cases
+    case = cases.rows["case_id"].tolist()
+    classes = [
+        class_column(
+            name,
+            cases.truth[:, column],
+            cases.probability[:, column],
+            threshold.value,
+            uncertain=cases.uncertain[:, column],
+        )
+        for name, threshold in diagnosis.thresholds.items()
+        for column in [cases.classes.index(name)]
+    ]
+    wrong, others = worst_first(classes, case)
+    root = Path(extras.image_root) if extras.image_root else manifest.root
+    path = dict(zip(case, cases.rows["image"], strict=True))
+    wanted = errors_then_sample(wrong, others) if extras.thumbnails else []
+    kept = within_budget((name, root / path[name] if path[name] else None) for name in wanted)
+    content = case_content(
+        case=case,
+        patient=cases.rows["patient_id"].tolist(),
+        source=cases.sources.tolist(),
+        classes=classes,
+        views={name: {"picture": picture} for name, picture in kept.items()},
+        score_label="Probability",
+    )
+    errors = sum(name in kept for name in wrong)
+    note = (
+        f"{len(case)} cases, {len(wrong)} with an error in some class. The file keeps pictures of {len(kept)} of them: "
+        f"{errors} of the errors, the worst first, and {len(kept) - errors} drawn at random from the others. A click on "
+        "its name opens a case."
+    )
+    return content, note
+
+
+def _history(path: str | Path) -> pd.DataFrame:
+    history = _csv(path, "a training history")
+    if "epoch" not in history.columns or history.empty:
+        raise InputError(f"{path}: not a training history; expected a column epoch and at least one row")
+    return history
+
+
+def _similarity(path: str | Path) -> pd.DataFrame:
+    matrix = _csv(path, "a similarity matrix")
+    matrix = matrix.set_index(matrix.columns[0]) if len(matrix.columns) else matrix
+    square = list(map(str, matrix.index)) == list(map(str, matrix.columns))
+    if not square or not all(pd.api.types.is_numeric_dtype(matrix[name]) for name in matrix.columns):
+        raise InputError(
+            f"{path}: not a similarity matrix; expected classes as first column and as header, and numbers"
+        )
+    return matrix
+
+
+def _csv(path: str | Path, what: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, expected {what}") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: cannot be read as {what} ({' '.join(str(error).split())})") from error
+
+
+def _phantom(metrics: Mapping[str, Any]) -> str:
+    caution = next((text for text in metrics["cautions"] if text.startswith("PHANTOM")), "")
+    return caution.removeprefix("PHANTOM data: ")
+
+
+def _made(
+    metrics: Mapping[str, Any], sources: list[str], manifest: Manifest, inputs: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, str]]:
+    settings = metrics["settings"]
+    made = [
+        (
+            "Evaluated",
+            f"split {metrics['split']}, known labels only; uncertain labels: {settings['uncertain']['default']}",
+        ),
+        ("Thresholds", f"from split {settings['threshold_from']}, {settings['threshold_rule']}; positive when p >= it"),
+        ("Missing predictions", f"{metrics['cases']['missing']} (policy: {metrics['cases']['missing_policy']})"),
+        ("Bootstrap", f"{settings['bootstrap_replicates']} replicates by patient, seed {settings['seed']}"),
+    ]
+    made += [(key.capitalize(), f"{about['file']}, sha256 {about['sha256']}") for key, about in inputs.items()]
+    for source in sources:
+        card = manifest.cards.get(source)
+        if card is not None:
+            made.append((f"Source {source}", "; ".join(filter(None, (card.title, card.licence, card.citation)))))
+    return made
