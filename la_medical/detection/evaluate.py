@@ -1,0 +1,219 @@
+"""All figures of a cohort on one split, the files they go to, and the sentence one would quote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import la_medical
+from la_medical.artifacts import sha256_of, write_json, written_whole
+from la_medical.detection.confusion import confusion
+from la_medical.detection.operating_point import OperatingPoint, read_point, refuse_shared, shift
+from la_medical.detection.selection import classes_of
+from la_medical.detection.sensitivity import ClassResult, Settings, evaluate_class
+from la_medical.detection.tables import CandidatesFolder, read_candidates
+from la_medical.errors import PredictionError
+from la_medical.statistics import Estimate
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`metrics`: content of metrics.json. `results`: by class. `sentences`: one for each operating point."""
+
+    metrics: dict[str, Any]
+    results: Mapping[str, ClassResult]
+    sentences: list[str]
+
+
+def evaluate(
+    candidates: str | Path,
+    *,
+    points: Sequence[str | Path] = (),
+    split: str = "test",
+    controls: str | None = None,
+    settings: Settings | None = None,
+) -> Evaluation:
+    """Every class of a candidates folder on one split, with the given operating points applied unchanged.
+
+    Args:
+        candidates: folder written by `detect`.
+        points: files written by `operating-point`, at most one a class; a point for `any` adds any lesion.
+        split: which patients, `all` for every one.
+        controls: instead of the controls of each point (`all` without one).
+        settings: bootstraps, seed, confidence, prevalence.
+
+    Raises:
+        PredictionError: a point chosen on patients of this split, two points of one class, no patient.
+    """
+    folder = read_candidates(candidates)
+    chosen = settings or Settings()
+    read = [read_point(path) for path in points]
+    by_name = {point.name: point for point in read}
+    if len(by_name) < len(read):
+        raise PredictionError("two operating points for one class; give one of them")
+    for point in read:
+        classes_of(folder, point.name)
+        _check_protocol(point, folder)
+        refuse_shared(point, folder, split)
+    names = [*folder.classes, *(name for name in by_name if name not in folder.classes)]
+    results = {}
+    for name in names:
+        at = by_name.get(name)
+        who = controls or (at.controls if at else "all")
+        results[name] = evaluate_class(folder, name, split=split, point=at, controls=who, settings=chosen)
+        if at:
+            results[name].metrics["operating_point"] = _point_content(at, results[name].metrics)
+    sentences = [sentence(by_name[name], results[name].metrics, split, chosen) for name in names if name in by_name]
+    metrics = {
+        **_header(folder, split, chosen),
+        "operating_points": {point.name: sha256_of(path) for point, path in zip(read, points, strict=True)},
+        "classes": {name: one.metrics for name, one in results.items()},
+        "confusion": confusion(folder, split, read),
+        "sentences": sentences,
+    }
+    return Evaluation(metrics, results, sentences)
+
+
+def write_evaluation(evaluation: Evaluation, out: str | Path) -> None:
+    """Write `metrics.json`, `patients.parquet`, `roc.csv` and `froc.csv` into `out`."""
+    folder = Path(out)
+    frames = [one.patients for one in evaluation.results.values()]
+    patients = pd.concat(frames, ignore_index=True).sort_values(
+        ["class", "source", "patient_id", "split"], kind="stable", ignore_index=True
+    )
+    with written_whole(folder / "patients.parquet") as temporary:
+        patients.to_parquet(temporary, index=False)
+    roc = [
+        pd.DataFrame({"class": name, "threshold": one.roc.thresholds, "fpr": one.roc.fpr, "tpr": one.roc.tpr})
+        for name, one in evaluation.results.items()
+        if one.roc is not None
+    ]
+    froc = [
+        pd.DataFrame(
+            {
+                "class": name,
+                "threshold": one.froc.thresholds,
+                "false_positives_per_volume": one.froc.false_positives,
+                "sensitivity": one.froc.sensitivity,
+            }
+        )
+        for name, one in evaluation.results.items()
+        if one.froc is not None
+    ]
+    _write_csv(folder / "roc.csv", roc, ["class", "threshold", "fpr", "tpr"])
+    _write_csv(folder / "froc.csv", froc, ["class", "threshold", "false_positives_per_volume", "sensitivity"])
+    hashes = {name: sha256_of(folder / name) for name in ("patients.parquet", "roc.csv", "froc.csv")}
+    write_json(folder / "metrics.json", {**evaluation.metrics, "files": hashes})
+
+
+def sentence(point: OperatingPoint, metrics: Mapping[str, Any], split: str, settings: Settings) -> str:
+    """The figures in words, as they can be quoted."""
+    what = "any lesion" if point.name == "any" else point.name
+    level = f"{100 * settings.confidence:g}% CI"
+    where = point.chosen_on.get("split", "another split")
+    text = (
+        f"Sensitivity for {what} {_words(metrics['sensitivity'], level)} at an operating point chosen for "
+        f"{point.target} on {where}; specificity achieved {_words(metrics['specificity'], level)} on {split} "
+        f"(controls: {metrics['counts']['controls_are']}; exact intervals)."
+    )
+    if not point.reached:
+        text += f" {point.target} was NOT reached when the point was chosen."
+    without = metrics["counts"]["without_prediction_scored_0"]
+    left_out = metrics["counts"]["left_out"]["no prediction (excluded)"]
+    if without or left_out:
+        text += f" {without} patients without prediction counted as negative, {left_out} excluded."
+    return text
+
+
+def _words(figure: Mapping[str, Any], level: str) -> str:
+    if figure["estimate"] is None:
+        return f"undefined ({figure['reason']})"
+    low, high = 100 * figure["low"], 100 * figure["high"]
+    return (
+        f"{100 * figure['estimate']:.1f}% ({figure['numerator']}/{figure['denominator']}; {level} {low:.1f}-{high:.1f})"
+    )
+
+
+def _point_content(point: OperatingPoint, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Wanted, achieved where it was chosen, achieved here, and how far they lie apart."""
+    moved = {}
+    for kind in ("sensitivity", "specificity"):
+        now = metrics[kind]
+        estimate = Estimate(
+            np.nan if now["estimate"] is None else now["estimate"],
+            numerator=now["numerator"], denominator=now["denominator"],
+        )  # fmt: skip
+        moved[kind] = shift(point.achieved[kind], estimate).to_dict()
+    return {
+        "threshold": point.threshold,
+        "score": point.score,
+        "min_volume_mm3": point.min_volume_mm3,
+        "controls": point.controls,
+        "wanted": point.wanted,
+        "reached": point.reached,
+        "chosen_on": {key: value for key, value in point.chosen_on.items() if key != "patients"},
+        "achieved_where_chosen": point.achieved,
+        "shift": moved,
+    }
+
+
+def _check_protocol(point: OperatingPoint, folder: CandidatesFolder) -> None:
+    """A threshold means something only for candidates that were made the same way."""
+    mine = {key: value for key, value in folder.protocol["protocol"].items() if key in _DECIDE_SCORES}
+    theirs = {key: value for key, value in point.protocol.items() if key in _DECIDE_SCORES}
+    differing = sorted(key for key in _DECIDE_SCORES if mine.get(key) != theirs.get(key))
+    if differing:
+        raise PredictionError(
+            f"the operating point for {point.name} was chosen with {differing[0]} = {theirs.get(differing[0])!r}, "
+            f"these candidates were made with {mine.get(differing[0])!r}; run `detect` with the same settings"
+        )
+
+
+_DECIDE_SCORES = (
+    "name", "extraction", "threshold", "dynamic_factor", "dynamic_lesions", "confidence", "min_volume_mm3",
+    "min_voxels", "connectivity",
+)  # fmt: skip
+
+
+def _header(folder: CandidatesFolder, split: str, settings: Settings) -> dict[str, Any]:
+    patients = folder.patients if split == "all" else folder.patients[folder.patients["split"] == split]
+    without = patients[patients["prediction"] != "ok"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "la_medical": la_medical.__version__,
+        "kind": "detection",
+        "phantom": folder.protocol["phantom"],
+        "split": split,
+        "candidates_sha256": folder.sha256,
+        "manifest": folder.protocol["manifest"],
+        "settings": {
+            "bootstraps": settings.bootstraps,
+            "seed": settings.seed,
+            "confidence": settings.confidence,
+            "prevalence": settings.prevalence,
+        },
+        "positive_rule": folder.protocol["positive_rule"],
+        "patients": {
+            "total": len(patients),
+            "volumes": int(patients["cases"].sum()),
+            "patient_ids_known": folder.protocol["patients_known"],
+            "missing_policy": folder.protocol["protocol"]["missing"],
+            "without_prediction": without["patient_id"].tolist(),
+            "volumes_without_prediction": int(patients["cases_without_prediction"].sum()),
+            "resampled_volumes": len(folder.protocol["resampled"]),
+            "reference_problems": len(folder.protocol["reference_problems"]),
+        },
+    }
+
+
+def _write_csv(path: Path, frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> None:
+    whole = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))
+    with written_whole(path) as temporary:
+        whole.to_csv(temporary, index=False, lineterminator="\n", float_format="%.17g")

@@ -1,0 +1,137 @@
+"""Who counts: positives, controls and those left out, with the score that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from la_medical.detection.patients import KINDS, NORMAL
+from la_medical.detection.tables import CandidatesFolder
+from la_medical.errors import PredictionError
+
+ANY = "any"
+"""Stands for "any lesion": positive when one class is, scored by the best class."""
+ALL_CONTROLS = "all"
+BY_KIND = {"max_candidate": "confidence", "max_voxel": "max_voxel", "volume": "volume_mm3"}
+"""What a patient score is made of: the column of a candidate."""
+KEY = ["source", "patient_id", "split"]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Patients of one question. `table`: rows of patients.parquet in their order, with `score` added.
+
+    `truth` (N,): True for positives, False for controls. `left_out`: why the other patients do not count, with numbers.
+    """
+
+    name: str
+    controls: str
+    table: pd.DataFrame
+    truth: NDArray[np.bool_]
+    left_out: dict[str, int]
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """Patient scores (N,)."""
+        return self.table["score"].to_numpy(dtype=np.float64)
+
+
+def classes_of(folder: CandidatesFolder, name: str) -> list[str]:
+    """The classes that a name stands for; raises `PredictionError` for one that was not evaluated."""
+    if name == ANY:
+        return list(folder.classes)
+    if name not in folder.classes:
+        raise PredictionError(f"{folder.path}: no class {name!r}; evaluated were {', '.join(folder.classes)} (or any)")
+    return [name]
+
+
+def select(
+    folder: CandidatesFolder,
+    name: str,
+    *,
+    split: str,
+    controls: str = ALL_CONTROLS,
+    kind: str | None = None,
+    min_volume_mm3: float = 0.0,
+) -> Selected:
+    """Positives and controls of one class on one split.
+
+    Args:
+        folder: read by `read_candidates`.
+        name: a class, or `any` for any lesion.
+        split: `val`, `test`, `train`, or `all`.
+        controls: `all` (everybody known not to have the class), `normal` (no lesion of any class), or names of
+            reference classes joined by commas (`cyst,normal`).
+        kind: patient score, the protocol's for None: max_candidate, max_voxel or volume.
+        min_volume_mm3: smaller candidates do not count for the score.
+
+    Raises:
+        PredictionError: unknown class, control or score, or no patient on this split.
+    """
+    classes = classes_of(folder, name)
+    patients = folder.patients
+    table = patients if split == ALL_CONTROLS else patients[patients["split"] == split]
+    if table.empty:
+        have = ", ".join(sorted(set(patients["split"]) - {""})) or "blank ones"
+        raise PredictionError(f"{folder.path}: no patient has split {split!r}; there are {have}")
+    table = table.assign(score=patient_scores(folder, table, classes, kind, min_volume_mm3))
+    states = table[[f"label.{one}" for one in classes]].to_numpy(dtype=np.float64, na_value=np.nan)
+    positive, negative = (states == 1).any(axis=1), (states == 0).all(axis=1)
+    control = negative & _is_control(table, controls, folder)
+    scored = table["score"].notna().to_numpy()
+    used = (positive | control) & scored
+    left_out = {
+        "label unknown": int((~positive & ~negative).sum()),
+        "not among the controls": int((negative & ~control).sum()),
+        "no prediction (excluded)": int(((positive | control) & ~scored).sum()),
+    }
+    return Selected(name, controls, table[used].reset_index(drop=True), positive[used], left_out)
+
+
+def patient_scores(
+    folder: CandidatesFolder, table: pd.DataFrame, classes: Sequence[str], kind: str | None, min_volume_mm3: float
+) -> NDArray[np.float64]:
+    """Score of each row of `table`; NaN for patients without prediction under the policy `exclude`."""
+    settings = folder.protocol["protocol"]
+    chosen = kind or settings["score"]
+    if chosen not in KINDS:
+        raise PredictionError(f"patient score {chosen!r}: expected one of {', '.join(KINDS)}")
+    stored = table[[f"{chosen}.{one}" for one in classes]].to_numpy(dtype=np.float64)
+    whole = stored.sum(axis=1) if chosen == "volume" else stored.max(axis=1)
+    if min_volume_mm3 <= settings["min_volume_mm3"] or chosen == "max_voxel":
+        return whole
+    if folder.protocol["prediction_form"] == "scores":
+        raise PredictionError("a table of scores has no candidates, so no minimum volume can be asked of them")
+    large = folder.candidates[
+        folder.candidates["class"].isin(classes) & (folder.candidates["volume_mm3"] >= min_volume_mm3)
+    ]
+    best = best_of(table, large, BY_KIND[chosen], total=chosen == "volume")
+    return np.where(np.isnan(whole), np.nan, np.nan_to_num(best))
+
+
+def best_of(table: pd.DataFrame, candidates: pd.DataFrame, column: str, *, total: bool = False) -> NDArray[np.float64]:
+    """Largest (or the sum of a volume's) value of `column` among each patient's candidates (N,); NaN for none."""
+    if total:
+        by_case = candidates.groupby([*KEY, "case_id"], sort=False)[column].sum()
+        grouped = by_case.groupby(level=KEY, sort=False).max()
+    else:
+        grouped = candidates.groupby(KEY, sort=False)[column].max()
+    wanted = pd.MultiIndex.from_frame(table[KEY])
+    return grouped.reindex(wanted).to_numpy(dtype=np.float64)
+
+
+def _is_control(table: pd.DataFrame, controls: str, folder: CandidatesFolder) -> Any:
+    if controls == ALL_CONTROLS:
+        return np.ones(len(table), dtype=bool)
+    names = [name.strip() for name in controls.split(",") if name.strip()]
+    known = {NORMAL, *folder.classes}
+    strange = [name for name in names if name not in known]
+    if strange or not names:
+        raise PredictionError(f"controls {controls!r}: expected all, or names among {', '.join(sorted(known))}")
+    parts = table["reference_class"].str.split("+")
+    return np.array([bool(own) and set(own) <= set(names) for own in parts], dtype=bool)

@@ -1,0 +1,118 @@
+"""The candidates folder: four files that hold all that `evaluate` needs. Columns: docs/reference/detection.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from la_medical.artifacts import read_json, sha256_of, write_json, written_whole
+from la_medical.errors import PredictionError
+
+SCHEMA_VERSION = 1
+TABLES = ("candidates", "lesions", "patients")
+
+_SIZE = {
+    "volume_mm3": "float64",
+    "diameter_mm": "float64",
+    "x": "float64",
+    "y": "float64",
+    "z": "float64",
+}
+CANDIDATE_COLUMNS = {
+    "case_id": "str",
+    "class": "str",
+    "rank": "Int64",
+    "confidence": "float64",
+    **_SIZE,
+    "matched": "boolean",
+    "reference_id": "Int64",
+    "iou": "float64",
+    "dice": "float64",
+    "outcome": "str",
+    "equivalent_diameter_mm": "float64",
+    "max_voxel": "float64",
+    "voxels": "Int64",
+    "patient_id": "str",
+    "source": "str",
+    "split": "str",
+}
+LESION_COLUMNS = {
+    "case_id": "str",
+    "class": "str",
+    "reference_id": "Int64",
+    **_SIZE,
+    "found": "boolean",
+    "candidate_rank": "Int64",
+    "confidence": "float64",
+    "iou": "float64",
+    "dice": "float64",
+    "equivalent_diameter_mm": "float64",
+    "voxels": "Int64",
+    "patient_id": "str",
+    "source": "str",
+    "split": "str",
+}
+
+
+@dataclass(frozen=True)
+class CandidatesFolder:
+    """What `detect` wrote. `protocol` is the content of `protocol.json`; `sha256` identifies all four files."""
+
+    path: Path
+    candidates: pd.DataFrame
+    lesions: pd.DataFrame
+    patients: pd.DataFrame
+    protocol: Mapping[str, Any]
+    sha256: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The evaluated classes, in order."""
+        return tuple(self.protocol["classes"])
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Rows as a table with exactly these columns and types; what a row lacks is missing, and stays so."""
+    frame = pd.DataFrame(list(rows), columns=list(columns))
+    for name, kind in columns.items():
+        column = frame[name]
+        if kind == "str":
+            frame[name] = column.where(column.notna(), "").astype(str)
+        elif kind == "float64":
+            frame[name] = pd.to_numeric(column).astype("float64")
+        else:
+            frame[name] = column.astype(kind)
+    return frame
+
+
+def write_tables(folder: Path, tables: Mapping[str, pd.DataFrame], protocol: Mapping[str, Any]) -> None:
+    """Write the four files, `protocol.json` with the hashes of the other three last."""
+    for name in TABLES:
+        with written_whole(folder / f"{name}.parquet") as temporary:
+            tables[name].to_parquet(temporary, index=False)
+    hashes = {f"{name}.parquet": sha256_of(folder / f"{name}.parquet") for name in TABLES}
+    write_json(folder / "protocol.json", {**protocol, "sha256": hashes})
+
+
+def read_candidates(path: str | Path) -> CandidatesFolder:
+    """Read what `detect` wrote; raises `PredictionError` when it is not whole or was changed."""
+    folder = Path(path)
+    if not (folder / "protocol.json").is_file():
+        raise PredictionError(f"{folder}: no protocol.json; make it with `la-medical detect ... --out {folder}`")
+    protocol = read_json(folder / "protocol.json")
+    if not isinstance(protocol, dict) or protocol.get("schema_version") != SCHEMA_VERSION:
+        raise PredictionError(f"{folder}/protocol.json: expected schema version {SCHEMA_VERSION}; run `detect` again")
+    frames = {}
+    for name in TABLES:
+        file = folder / f"{name}.parquet"
+        if not file.is_file() or sha256_of(file) != protocol["sha256"].get(file.name):
+            raise PredictionError(f"{file}: missing, or changed since `detect` wrote it; run `detect` again")
+        try:
+            frames[name] = pd.read_parquet(file)
+        except (ValueError, OSError) as error:
+            raise PredictionError(f"{file}: not Parquet ({error})") from error
+    return CandidatesFolder(folder, **frames, protocol=protocol, sha256=sha256_of(folder / "protocol.json"))
