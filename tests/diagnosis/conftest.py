@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from small_cohort import cohort
+from tests.diagnosis.small_cohort import cohort
 
 
 @pytest.fixture

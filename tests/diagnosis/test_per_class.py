@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from small_cohort import manifest_of, predictions_of
+from tests.diagnosis.small_cohort import manifest_of, predictions_of
 
 from la_medical.diagnosis import Settings, ThresholdRule, diagnose
 from la_medical.diagnosis.output_files import cases_table, harmless_cell, metrics_table
