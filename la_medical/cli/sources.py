@@ -30,6 +30,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "split_column": {"metavar": "COL", "help": "column of the split (default split)"},
     "label_columns": {"metavar": "A,B", "help": "columns of labels 1, 0, -1 or blank (default: all label.<class>)"},
     "class_column": {"metavar": "COL", "help": "column that names the class of each image"},
+    "image_pattern": {"metavar": "P", "help": "path of an image, such as '{case}/ct.nii.gz'"},
+    "mask_pattern": {"metavar": "P", "help": "path of its mask, such as '{case}/tumour.nii.gz'"},
+    "mask_values": {"metavar": "V", "help": "what mask values mean, such as 1=pdac,2=cyst+tumour"},
+    "unlabelled": {"action": "store_true", "help": "take images without masks too"},
+    "masks_out": {
+        "metavar": "DIR",
+        "help": "where masks of single organs are merged (default: <name of M>_masks beside M)",
+    },
+    "classes": {"metavar": "A,B", "help": "at most eight organs to merge (default: the first eight of the card)"},
+    "series": {"metavar": "FILE", "help": "series table of `la-medical scan` (default: scan ROOT)"},
+    "pathology": {"metavar": "FILE", "help": "CSV that gives each patient's diagnosis"},
 }
 """Options that some sources take, passed on to the reader when they are given."""
 
@@ -39,7 +50,7 @@ def add_commands(commands: Any) -> None:
     command = commands.add_parser(
         "manifest",
         help="read a data set in its official layout and write a manifest",
-        description="Read a data set in its official layout and write a manifest: a table, CSV or Parquet by the suffix "
+        description="Read a data set in its official layout and write a manifest: a table, CSV or Parquet by suffix "
         "of --out, and a JSON beside it. `la-medical manifest --list` names the sources and their options.",
     )
     command.add_argument("source", nargs="?", metavar="SOURCE", help="name of the source, see --list")
@@ -75,8 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.card:
         options["card"] = load_card(arguments.card)
     out = Path(arguments.out)
-    if "images_out" in source_options(arguments.source):
-        options.setdefault("images_out", out.parent / f"{out.stem}_images")
+    for folder in ("images", "masks"):
+        if f"{folder}_out" in source_options(arguments.source):
+            options.setdefault(f"{folder}_out", out.parent / f"{out.stem}_{folder}")
     manifest = read_source(arguments.source, arguments.root, check_files=arguments.check_files, **options)
     write_manifest(manifest, arguments.out, command=_command(arguments))
     print("\n".join([*summary_lines(manifest), f"written to {arguments.out}"]))
@@ -106,5 +118,5 @@ def _command(arguments: argparse.Namespace) -> str:
     for name in ("card", *OPTIONS):
         value = getattr(arguments, name)
         if value is not None:
-            words += [_flag(name), str(value)]
+            words += [_flag(name)] if value is True else [_flag(name), str(value)]
     return shlex.join(words)

@@ -28,6 +28,15 @@ SOURCES: dict[str, str] = {
     "class_folders": "any images, one folder a class, or train/ and test/ with one a class",
     "image_table": "any images with a CSV that says image, patient and labels",
     "phantom": "phantoms drawn by la_medical: labels.csv, card.yaml, images/",
+    "msd_pancreas": "Medical Segmentation Decathlon Task07: dataset.json, imagesTr/, labelsTr/",
+    "nih_pancreas_ct": "NIH Pancreas-CT: PANCREAS_0001/ (DICOM) or NIfTI, label0001.nii.gz",
+    "panorama": "PANORAMA: <patient>_<study>_0000.nii.gz, {manual,automatic}_labels/<patient>_<study>.nii.gz",
+    "pants": "PanTS: ImageTr/<case>/ct.nii.gz, LabelTr/<case>/segmentations/*.nii.gz",
+    "abdomen_atlas": "AbdomenAtlas: BDMAP_*/ct.nii.gz, BDMAP_*/segmentations/*.nii.gz",
+    "flare22": "FLARE22: images/FLARE22_Tr_0001_0000.nii.gz, labels/FLARE22_Tr_0001.nii.gz",
+    "nnunet": "nnU-Net v2: dataset.json, imagesTr/<case>_0000.nii.gz, labelsTr/<case>.nii.gz",
+    "image_mask_pairs": "any images and masks, found by --image-pattern and --mask-pattern",
+    "hospital_dicom": "a DICOM tree with SEG or RTSTRUCT, with --pathology FILE, or with both",
 }
 """Source name to what its reader expects to find, in one line."""
 

@@ -1,0 +1,207 @@
+"""A hospital's DICOM tree, with SEG or RTSTRUCT, with a pathology table, or with both.
+
+Each study gives one case: the series that a segmentation was drawn on, otherwise the one that the scan selected by
+contrast phase. Series are written as NIfTI, so that what was checked is what is trained on. Traps: a diagnosis
+says nothing of other lesions (only `normal` rules all out); a region called "tumour" of a patient with one
+diagnosis is of that class; a class that a patient has but nobody drew is unknown in each voxel, so its label stays
+blank beside a mask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from la_medical.errors import LabelError, ManifestError
+from la_medical.labels.space import LabelSpace, spelling_key
+from la_medical.manifest.card import SourceCard, load_card
+from la_medical.manifest.sources.case_ids import case_ids
+from la_medical.manifest.sources.drawn_series import Drawing, classes_of, draw_mask, write_image
+from la_medical.manifest.sources.official_tables import read_table
+from la_medical.manifest.sources.stated_labels import from_rows
+from la_medical.manifest.table import Manifest, from_columns
+from la_medical.progress import progress
+
+LESIONS = ("pdac", "cyst", "pannet")
+_NORMAL = frozenset({"normal", "healthy", "no_lesion", "no_finding", "negative"})
+_KEPT = ("study_uid", "series_uid", "study_date", "series_description", "phase", "phase_evidence", "selected_reason",
+         "manufacturer", "slice_thickness", "spacing", "faults")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One series to read, with the segmentation series that were drawn on it."""
+
+    case_id: str
+    series: Mapping[str, Any]
+    segmentations: tuple[Mapping[str, Any], ...]
+
+
+def read(
+    root: Path,
+    *,
+    card: SourceCard | None = None,
+    check_files: bool = True,
+    series: str | Path | None = None,
+    pathology: str | Path | None = None,
+    patient_column: str = "patient_id",
+    class_column: str = "diagnosis",
+    images_out: str | Path | None = None,
+    label_space: str | None = None,
+    source_name: str | None = None,
+) -> Manifest:
+    """Read one case a study and write `<images_out>/images/*.nii.gz` and `<images_out>/masks/*.nii.gz`.
+
+    Args:
+        root: the DICOM tree.
+        card: of the cohort.
+        check_files: if not, nothing is written and segmentations are not read: labels come from `pathology` alone.
+        series: series table of `la-medical scan`; without it the tree is scanned to `<images_out>/series.csv`.
+        pathology: CSV with a row a patient (or more: diagnoses add up).
+        patient_column: of that table.
+        class_column: of that table; a class of the label space, `normal`, or blank for unknown.
+        images_out: folder that receives volumes and masks; the manifest's root.
+        label_space: of diagnoses and segments, by default the card's.
+        source_name: by default the card's name.
+
+    Raises:
+        ManifestError: no readable CT series, a patient of the table without a study, two cases of one series.
+        LabelError: an unknown diagnosis, or a lesion drawn in a patient that the table calls normal.
+        GeometryError: a segmentation that does not fit its series.
+    """
+    if images_out is None:
+        raise ManifestError("hospital_dicom writes volumes as NIfTI; say where with --images-out")
+    out = Path(images_out)
+    base = card or load_card("hospital_dicom")
+    named = source_name or base.name
+    space = LabelSpace.load(label_space or base.label_space)
+    table = _series_table(root, series, out)
+    cases = _cases(table)
+    diagnoses = {} if pathology is None else _diagnoses(Path(pathology), patient_column, class_column, space)
+    _all_there(diagnoses, cases, pathology)
+    rows, stated = [], []
+    values: set[int] = set()
+    for case in progress(cases, what=f"{named} series"):
+        diagnosis = diagnoses.get(str(case.series["patient_id"]))
+        drawing = _drawn(case, root, out, space, diagnosis) if check_files else Drawing()
+        rows.append(_row(case, drawing, diagnosis))
+        stated.append(_states(case.case_id, diagnosis, drawing))
+        values |= drawing.values
+    frame = pd.DataFrame(rows)
+    classes = [name for name in space.names if any(name in states for states in stated)]
+    meaning = {value: classes_of(value, space) for value in sorted(values)}
+    own = replace(base, name=named, classes=tuple(classes), mask_values=meaning, label_space=space.name)
+    labels = pd.DataFrame(from_rows(stated, classes, frame.index))
+    combined = pd.concat([frame.assign(source=named), labels], axis=1)
+    return from_columns(combined, root=out, space=space, cards={named: own})
+
+
+def _series_table(root: Path, series: str | Path | None, out: Path) -> pd.DataFrame:
+    from la_medical.dicom.scan import scan
+    from la_medical.dicom.series import read_series_table
+
+    if series is None:
+        series = out / "series.csv"
+        out.mkdir(parents=True, exist_ok=True)
+        scan(root, series)
+    return read_series_table(series)
+
+
+def _cases(table: pd.DataFrame) -> list[_Case]:
+    """One case a study: each series that was drawn on, or else the selected one."""
+    usable = table[(table["kind"] == "volume") & (table["readable"] == 1) & (table["modality"] == "CT")]
+    drawings = table[table["kind"].isin(["segmentation", "structure_set"])]
+    chosen: list[tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]]] = []
+    for (_, study), rows in usable.groupby(["patient_id", "study_uid"], sort=True):
+        drawn_on = rows[rows["series_uid"].isin(drawings["referenced_series_uid"])]
+        kept = drawn_on if len(drawn_on) else rows[rows["selected"] == 1]
+        for _, row in kept.iterrows():
+            own = drawings[drawings["referenced_series_uid"] == row["series_uid"]]
+            if len(kept) == 1:  # a drawing that does not say its series can only mean this one
+                loose = drawings[(drawings["referenced_series_uid"] == "") & (drawings["study_uid"] == study)]
+                own = pd.concat([own, loose])
+            chosen.append((row.to_dict(), tuple(own.to_dict("records"))))
+    if not chosen:
+        raise ManifestError("no readable CT series was found; see the column faults of the series table")
+    names = pd.Series([f"{row['patient_id'] or 'unknown'}_{_short(str(row['series_uid']))}" for row, _ in chosen])
+    return [_Case(name, *pair) for name, pair in zip(case_ids(names), chosen, strict=True)]
+
+
+def _short(uid: str) -> str:
+    return hashlib.sha256(uid.encode()).hexdigest()[:8]
+
+
+def _diagnoses(path: Path, patient: str, diagnosis: str, space: LabelSpace) -> dict[str, frozenset[str]]:
+    """Patient to the classes of their diagnoses; the empty set is normal. Unknown (blank) patients are left out."""
+    table = read_table(path, (patient, diagnosis))
+    found: dict[str, set[str]] = {}
+    normal: set[str] = set()
+    for who, text in zip(table[patient].str.strip(), table[diagnosis], strict=True):
+        for part in filter(None, (piece.strip() for piece in str(text).split("|"))):
+            if spelling_key(part) in _NORMAL:
+                normal.add(who)
+            else:
+                found.setdefault(who, set()).add(space.resolve(part))
+    both = sorted(normal & set(found))
+    if both:
+        raise LabelError(f"{path}: patient {both[0]} is both normal and {', '.join(sorted(found[both[0]]))}")
+    return {**{who: frozenset(classes) for who, classes in found.items()}, **dict.fromkeys(normal, frozenset())}
+
+
+def _all_there(diagnoses: Mapping[str, object], cases: list[_Case], pathology: str | Path | None) -> None:
+    missing = sorted(set(diagnoses) - {str(case.series["patient_id"]) for case in cases})
+    if missing:
+        raise ManifestError(
+            f"{pathology}: {len(missing)} of {len(diagnoses)} patients have no readable CT series, the first is "
+            f"{missing[0]}; check that both use the same IDs, or take them out of the table"
+        )
+
+
+def _drawn(case: _Case, root: Path, out: Path, space: LabelSpace, diagnosis: frozenset[str] | None) -> Drawing:
+    from la_medical.dicom.series import read_volume, series_files
+
+    volume = read_volume(series_files(case.series, root))
+    write_image(volume, out / "images" / f"{case.case_id}.nii.gz")
+    files = [path for row in case.segmentations for path in series_files(row, root)]
+    single = next(iter(diagnosis)) if diagnosis and len(diagnosis) == 1 else None
+    return draw_mask(
+        files,
+        volume,
+        out / "masks" / f"{case.case_id}.nii.gz",
+        space=space,
+        lesion=single if single in LESIONS else None,
+    )
+
+
+def _row(case: _Case, drawing: Drawing, diagnosis: frozenset[str] | None) -> dict[str, str]:
+    told = {name: str(case.series[name]) if pd.notna(case.series[name]) else "" for name in _KEPT}
+    return {
+        "case_id": case.case_id,
+        "patient_id": str(case.series["patient_id"]),
+        "image": f"images/{case.case_id}.nii.gz",
+        "mask": f"masks/{case.case_id}.nii.gz" if drawing.states else "",
+        "study_id": told["study_uid"],
+        "diagnosis": "" if diagnosis is None else ("|".join(sorted(diagnosis)) or "normal"),
+        "segments_left_out": "|".join(drawing.left_out),
+        **told,
+    }
+
+
+def _states(case_id: str, diagnosis: frozenset[str] | None, drawing: Drawing) -> dict[str, int]:
+    """Label states of one case. What was drawn decides where it was drawn; the diagnosis decides the rest."""
+    told: dict[str, int] = {}
+    if diagnosis is not None:
+        told = dict.fromkeys(diagnosis, 1) if diagnosis else dict.fromkeys((*LESIONS, "tumour"), 0)
+        if diagnosis & set(LESIONS):
+            told["tumour"] = 1
+    if not drawing.states:
+        return told
+    contradicted = [name for name, state in drawing.states.items() if state == 1 and told.get(name) == 0]
+    if contradicted:
+        raise LabelError(f"case {case_id}: {contradicted[0]} is drawn, but the pathology table says normal")
+    return {name: state for name, state in told.items() if state == 0} | dict(drawing.states)

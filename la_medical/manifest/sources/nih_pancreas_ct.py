@@ -1,0 +1,74 @@
+"""NIH Pancreas-CT: one DICOM series a patient (`PANCREAS_0001/...`) or NIfTI made from it, and `label0001.nii.gz`.
+
+Traps of the layout: 80 scans, for 0025 and 0070 were withdrawn; the label files have the axes of their arrays but
+not the position of the scan, so an image read from DICOM needs its rows flipped to lie under its mask; all are
+patients without a pancreatic tumour.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from la_medical.errors import ManifestError
+from la_medical.labels.space import LabelSpace
+from la_medical.manifest.card import SourceCard, load_card
+from la_medical.manifest.sources.image_files import VOLUME_SUFFIXES, files_below
+from la_medical.manifest.sources.labelled_volumes import volume_manifest
+from la_medical.manifest.table import Manifest
+
+_LABEL = re.compile(r"label(\d{4})\.", re.IGNORECASE)
+_IMAGE = re.compile(r"(?:PANCREAS_|PANCREAS-CT-|image)?(\d{4})(?=[./_]|$)", re.IGNORECASE)
+WITHDRAWN = ("0025", "0070")
+
+
+def read(root: Path, *, card: SourceCard | None = None, check_files: bool = True) -> Manifest:
+    """Read the scans that have a label file. `image` is a NIfTI file or the folder of the DICOM series.
+
+    Lesion classes that the card lists are negative in every case. Raises `ManifestError` and `LabelError`.
+    """
+    card = card or load_card("nih_pancreas_ct")
+    volumes = files_below(root, VOLUME_SUFFIXES)
+    labels = {found[1]: name for name in volumes if (found := _LABEL.match(name.rsplit("/", 1)[-1]))}
+    if not labels:
+        raise ManifestError(f"{root}: no label0001.nii.gz ... there; get TCIA_pancreas_labels too")
+    images = _images(root, [name for name in volumes if name not in set(labels.values())])
+    rows = []
+    for number in sorted(set(labels) - set(WITHDRAWN)):
+        usual = f"PANCREAS_{number}"
+        rows.append(
+            {
+                "case_id": f"nih_pancreas_{number}",
+                "patient_id": usual,
+                "image": images.get(number, usual),
+                "mask": labels[number],
+            }
+        )
+    healthy = {name: 0 for name in card.classes if name != "pancreas"}
+    return volume_manifest(
+        pd.DataFrame(rows),
+        root=root,
+        card=card,
+        space=LabelSpace.load(card.label_space),
+        check_files=check_files,
+        by_design={"pancreas": 1, **healthy},
+    )
+
+
+def _images(root: Path, volumes: list[str]) -> dict[str, str]:
+    """Number of each scan to its NIfTI file, or to the folder of its DICOM files below `PANCREAS_<number>`."""
+    found: dict[str, str] = {}
+    for name in volumes:
+        match = _IMAGE.match(name.rsplit("/", 1)[-1])
+        if match:
+            found.setdefault(match[1], name)
+    for folder in sorted(root.rglob("PANCREAS_[0-9][0-9][0-9][0-9]")):
+        slices = files_below(folder, (".dcm",))
+        series = {name.rpartition("/")[0] for name in slices}
+        if len(series) > 1:
+            raise ManifestError(f"{folder}: {len(series)} folders of slices; expected one series a patient")
+        for below in series:
+            found.setdefault(folder.name[-4:], (folder / below).relative_to(root).as_posix())
+    return found
