@@ -1,0 +1,147 @@
+"""One step of training with the two views of the paper, the optimiser, and the run of a MONAI engine. 2D and 3D."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from monai.engines import SupervisedTrainer, Workflow
+from monai.inferers import SimpleInferer
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from la_medical.errors import InputError
+from la_medical.networks.class_query import parameter_groups
+from la_medical.training.processes import everyones, world_size
+from la_medical.training.stop import stops_on_bad_input
+from la_medical.training.values import boolean, integer, number
+
+
+class Views(Protocol):
+    """Makes both views of a batch and the targets they share."""
+
+    def __call__(self, images: Tensor, targets: Tensor, *, cases: Tensor, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """`(weak, strong, targets)`, all with B rows."""
+
+
+class LabelAssembleUpdate:
+    """`iteration_update` of MONAI's trainer: both views in one forward, the named loss terms, one optimiser step.
+
+    During the loss's warm-up nothing looks at the strong view, so it is not sent through the network. With W
+    processes the loss is that of all W * B cases together, so that its means are over the whole batch.
+
+    The engine's output holds `loss` and every term, detached, still on the device: nothing waits for it here.
+    """
+
+    def __init__(self, *, views: Views) -> None:
+        self.views = views
+
+    def __call__(self, engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Train on one batch with `image` (B, ...), `label` (B, K, ...) and `case` (B,)."""
+        device, epoch, loss = engine.state.device, engine.state.epoch, engine.loss_function
+        images, targets, cases = (batch[key].to(device, non_blocking=True) for key in ("image", "label", "case"))
+        with torch.no_grad():
+            weak, strong, targets = self.views(images, targets, cases=cases, epoch=epoch)
+        engine.network.train()
+        engine.optimizer.zero_grad(set_to_none=True)
+        both = epoch > loss.warmup_epochs
+        logits = engine.inferer(torch.cat([weak, strong]) if both else weak, engine.network).float()
+        weak_logits, strong_logits = (
+            (everyones(part) for part in logits.chunk(2)) if both else (everyones(logits), None)
+        )
+        terms: dict[str, Tensor] = loss(weak_logits, strong_logits, everyones(targets), epoch)
+        total = loss.total(terms)
+        (total * world_size()).backward()  # gradients are averaged over the processes, and here they add up
+        engine.optimizer.step()
+        return {"loss": total.detach(), **{name: term.detach() for name, term in terms.items()}}
+
+
+class AutocastInferer(SimpleInferer):
+    """MONAI's simple inferer, in bfloat16 where `amp` is on and the device computes in it.
+
+    bfloat16 has float32's range: no gradient scaling is needed, and nothing overflows.
+    """
+
+    def __init__(self, amp: Any = False) -> None:
+        super().__init__()
+        self.amp = _boolean_or_stop("amp", amp)
+
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
+        """The network's answer, float32."""
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.amp and computes_bfloat16(inputs.device)):
+            answer: Tensor = super().__call__(inputs, network, *args, **kwargs)
+        return answer.float()
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed by the device itself, and not imitated slowly."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) if torch.backends.mkldnn.is_available() else False
+
+
+@stops_on_bad_input
+def optimiser(
+    *, network: nn.Module, learning_rate: Any, weight_decay: Any = 0.0, device: torch.device | None = None
+) -> Optimizer:
+    """Adam, or AdamW when weights decay; class queries and biases never decay. Fused on CUDA."""
+    rate = number("learning_rate", learning_rate, above=0)
+    decay = number("weight_decay", weight_decay, least=0)
+    groups = parameter_groups(network, decay)
+    fused = device is not None and device.type == "cuda"
+    return AdamW(groups, lr=rate, fused=fused) if decay else Adam(groups, lr=rate, fused=fused)
+
+
+@stops_on_bad_input
+def plateau_schedule(*, optimizer: Optimizer, patience: Any = 5, factor: Any = 0.5) -> ReduceLROnPlateau:
+    """The learning rate times `factor` after more than `patience` validations without a better score."""
+    times = number("plateau_factor", factor, above=0)
+    if times >= 1:
+        raise InputError(f"plateau_factor is {times}; expected a number between 0 and 1")
+    return ReduceLROnPlateau(
+        optimizer, mode="max", factor=times, patience=integer("plateau_patience", patience, least=0), threshold=0.0
+    )
+
+
+@stops_on_bad_input
+def epochs(*, max_epochs: Any, val_interval: Any) -> int:
+    """`max_epochs`, checked; exit code 2 if no epoch would be validated."""
+    most, every = integer("max_epochs", max_epochs, least=1), integer("val_interval", val_interval, least=1)
+    if every > most:
+        raise InputError(f"val_interval {every} is more than max_epochs {most}: no epoch would be validated")
+    return most
+
+
+def run(engine: Workflow) -> None:
+    """Run a MONAI engine; bad input found on the way ends with one line and exit code 2."""
+    _run(engine)
+
+
+@stops_on_bad_input
+def _run(engine: Workflow) -> None:
+    try:
+        engine.run()
+    except RuntimeError as error:  # MONAI's transforms wrap what they raise
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from error
+
+
+def finite(name: str, value: float, epoch: int) -> float:
+    """`value`, or `InputError` if training has diverged."""
+    if not math.isfinite(value):
+        raise InputError(
+            f"training diverged: {name} is {value} in epoch {epoch}; lower learning_rate, or look for wrong images"
+        )
+    return value
+
+
+@stops_on_bad_input
+def _boolean_or_stop(key: str, value: Any) -> bool:
+    return boolean(key, value)

@@ -1,0 +1,86 @@
+"""The validation score: mean AUC of the classes whose validation labels know both states. 2D classification.
+
+A higher score is better. It decides the best epoch, the learning rate and when to stop, and never sees the test split.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from ignite.engine import Engine
+from ignite.metrics import Metric
+from numpy.typing import NDArray
+
+from la_medical.statistics.auc import auroc
+from la_medical.training.processes import gathered
+
+logger = logging.getLogger(__name__)
+
+
+class ValidationScore(Metric):
+    """Ignite metric over a whole validation: `score`, `bce`, `auroc` (mean) and `auroc.<class>`.
+
+    Cases of all processes are gathered and each counts once. Where no class has both states, the score is minus the
+    mean binary cross-entropy over known labels.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = list(classes)
+        self._said = False
+        super().__init__(output_transform=lambda output: output)
+
+    def reset(self) -> None:
+        """Forget all cases."""
+        self._parts: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
+
+    def update(self, output: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+        """Add `(logits (B, K), targets (B, K), case positions (B,))`."""
+        self._parts.append(tuple(part.detach().cpu() for part in output))  # type: ignore[arg-type]
+
+    def iteration_completed(self, engine: Engine) -> None:
+        """Take logits and targets of one batch from the engine."""
+        output = engine.state.output
+        self.update((output["pred"], output["label"], engine.state.batch["case"]))
+
+    def compute(self) -> dict[str, float]:
+        """All the figures; an undefined AUC is NaN."""
+        logits, targets = self._everything()
+        areas = {name: _area(targets[:, k], logits[:, k]) for k, name in enumerate(self.classes)}
+        defined = [area for area in areas.values() if not np.isnan(area)]
+        bce = _bce(logits, targets)
+        mean = float(np.mean(defined)) if defined else float("nan")
+        if not defined and not self._said:
+            logger.warning("no class has positives and negatives in validation: the score is minus the cross-entropy")
+            self._said = True
+        score = mean if defined else -bce
+        return {"score": score, "bce": bce, "auroc": mean, **{f"auroc.{name}": area for name, area in areas.items()}}
+
+    def completed(self, engine: Engine, name: str) -> None:
+        """Put the figures into the engine's metrics, the score under `name`, where MONAI looks for its key metric."""
+        figures = self.compute()
+        engine.state.metrics.update(figures)
+        engine.state.metrics[name] = figures["score"]
+
+    def _everything(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        own = [torch.cat(column).double().numpy() for column in zip(*self._parts, strict=True)]
+        shares: list[Any] = gathered(own)
+        logits, targets, cases = (np.concatenate(column) for column in zip(*shares, strict=True))
+        order = np.argsort(cases, kind="stable")
+        return logits[order], targets[order]
+
+
+def _area(targets: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
+    known = ~np.isnan(targets)
+    if not np.isfinite(scores[known]).all():
+        return float("nan")
+    return auroc(targets[known].astype(int), scores[known])
+
+
+def _bce(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    known = ~np.isnan(targets)
+    z, y = logits[known], targets[known]
+    return float(np.mean(np.logaddexp(0.0, z) - y * z)) if len(z) else float("nan")
