@@ -81,8 +81,9 @@ def diagnose(arguments: argparse.Namespace) -> int:
         thumbnails=not arguments.no_thumbnails,
     )
     out = Path(arguments.out)
-    write_outputs(result, out, inputs=inputs, command=_command(arguments))
+    # the report first: it checks the files of `extras` before it writes anything
     write_report(out, result, manifest=manifest, inputs=inputs, extras=extras)
+    write_outputs(result, out, inputs=inputs, command=_command(arguments))
     _print(result, out)
     return 0
 

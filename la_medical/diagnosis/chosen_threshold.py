@@ -33,8 +33,8 @@ class ThresholdRule:
     def in_words(self) -> str:
         """As it stands in outputs."""
         if self.rule == "youden":
-            return "highest sensitivity + specificity - 1 (Youden)"
-        return f"fixed at {self.value:g}" if self.rule == "fixed" else f"{self.rule} of at least {self.value:g}"
+            return "the highest Youden index"
+        return f"fixed at {self.value:g}" if self.rule == "fixed" else f"a {self.rule} of at least {self.value:g}"
 
 
 @dataclass(frozen=True)

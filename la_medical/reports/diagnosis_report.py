@@ -68,7 +68,7 @@ def write_report(
         about=f"Split {metrics['split']}: {about['images']} images of {about['patients']} patients from {sources}. "
         "Every figure uses known labels only.",
         headline=_headline(metrics, baselines),
-        cautions=[*metrics["cautions"], *_baseline_cautions(metrics, baselines), *audit_cautions(extras.audit)],
+        cautions=[*metrics["cautions"], *_baseline_cautions(metrics, baselines), *_audited(extras)],
         phantom=_phantom(metrics),
         tables=[_figures_table(metrics, baselines, audited=extras.audit is not None)],
         groups=_groups(diagnosis, extras),
@@ -129,6 +129,15 @@ def _baseline_cautions(metrics: Mapping[str, Any], baselines: Mapping[tuple[str,
     return said
 
 
+def _audited(extras: Extras) -> list[str]:
+    if extras.audit is None:
+        return [
+            "No audit of the manifest was given (--audit): what trivial image statistics reach is not known, and "
+            "images that occur twice were not looked for."
+        ]
+    return audit_cautions(extras.audit)
+
+
 def _figures_table(
     metrics: Mapping[str, Any], baselines: Mapping[tuple[str, str | None], float], *, audited: bool
 ) -> Table:
@@ -143,8 +152,7 @@ def _figures_table(
             scopes += [(source, part["classes"][name], source) for source, part in metrics["sources"].items()]
         for label, figures_, source in scopes:
             cells = [label, f"{figures_['positives']} / {figures_['negatives']}"]
-            cells += [interval_in_words(figures_[key]) for key in ("auroc", "average_precision")]
-            cells += [interval_in_words(figures_[key], percent=True) for key in ("sensitivity", "specificity")]
+            cells += _cells(figures_)
             alone = figures_.get("auroc_of_source_alone", {}).get("estimate")
             cells.append("" if alone is None or len(metrics["sources"]) < 2 else f"{alone:.3f}")
             if audited:
@@ -157,6 +165,20 @@ def _figures_table(
         f"Clopper-Pearson exact, threshold rule: {metrics['settings']['threshold_rule']}. Undefined figures say why."
     )
     return Table("figures", "Figures per class and source", columns, rows, note)
+
+
+def _cells(entry: Mapping[str, Any]) -> list[str]:
+    """Four figures, the interval on a line of its own; a reason that several of them share is said once."""
+    cells: list[str] = []
+    said: set[str] = set()
+    for key in ("auroc", "average_precision", "sensitivity", "specificity"):
+        if entry[key]["estimate"] is not None:
+            cells.append(interval_in_words(entry[key], percent=key.endswith("ity")).replace(" (", "\n(", 1))
+            continue
+        reason = str(entry[key]["reason"]).split(" in source ")[0].split(" in split ")[0]
+        cells.append(UNDEFINED if reason in said else f"{UNDEFINED}\n({reason})")
+        said.add(reason)
+    return cells
 
 
 def _groups(diagnosis: Diagnosis, extras: Extras) -> list[Group]:
@@ -226,8 +248,8 @@ def _cases(diagnosis: Diagnosis, manifest: Manifest, extras: Extras) -> tuple[di
     errors = sum(name in kept for name in wrong)
     note = (
         f"{len(case)} cases, {len(wrong)} with an error in some class. The file keeps pictures of {len(kept)} of them: "
-        f"{errors} of the errors, the worst first, and {len(kept) - errors} drawn at random from the others. A click on "
-        "its name opens a case."
+        f"{errors} of the errors, the worst first, and {len(kept) - errors} drawn at random from the others. Click "
+        "the name of a case to open it."
     )
     return content, note
 
@@ -261,7 +283,8 @@ def _csv(path: str | Path, what: str) -> pd.DataFrame:
 
 def _phantom(metrics: Mapping[str, Any]) -> str:
     caution = next((text for text in metrics["cautions"] if text.startswith("PHANTOM")), "")
-    return caution.removeprefix("PHANTOM data: ")
+    said = caution.removeprefix("PHANTOM data: ")
+    return said[:1].upper() + said[1:]
 
 
 def _made(

@@ -73,8 +73,10 @@ class Drawing:
             body = re.sub(re.escape(colour), f"var({variable}, {colour})", body, flags=re.IGNORECASE)
         body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
         head, rest = body.split(">", 1)
+        width = re.search(r'\swidth="([\d.]+)pt"', head)
+        shown = f' style="max-width: {1.5 * float(width[1]):.0f}px"' if width else ""
         head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-        return f'{head} aria-hidden="true" focusable="false">{rest}'
+        return f'{head}{shown} aria-hidden="true" focusable="false">{rest}'
 
 
 def drawn(

@@ -136,8 +136,8 @@ def coverage(classes: dict[str, Any], sources: dict[str, Any]) -> Drawing:
         "coverage", paint, title="Coverage matrix", data=data,
         size=(max(4.6, 1.6 + 0.62 * len(names)), 1.5 + 0.5 * len(rows)),
         alt="Matrix of sources and classes with the number of known positives and negatives",
-        caption="Evaluated cases with a known label: positives (+) over negatives (−). The darker, the larger "
-        "the share of the source's cases that is known.",
+        caption="Evaluated cases with a known label: positives (+) over negatives (−). The stronger the "
+        "colour, the larger the share of the source's cases that is known.",
     )  # fmt: skip
 
 
