@@ -1,6 +1,7 @@
 """Dice over the batch, for the classes and voxels whose label is known."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -42,6 +43,22 @@ def batch_dice(probabilities: Tensor, targets: Tensor, smoothing: float = 1.0, r
     return losses.sum() / present.sum().clamp(min=1)
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over processes, and of its gradients on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        return total
+
+
 def all_reduce_sum(values: Tensor) -> Tensor:
     """The sum over all processes, with gradient; `values` itself when torch.distributed is not running.
 
@@ -50,6 +67,4 @@ def all_reduce_sum(values: Tensor) -> Tensor:
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return values
-    from torch.distributed.nn.functional import all_reduce
-
-    return all_reduce(values)
+    return _SumOverProcesses.apply(values)

@@ -43,7 +43,7 @@ def by_class(values: Tensor, like: Tensor) -> Tensor:
     if values.dim() == 0:
         return values.to(like)
     if values.shape != like.shape[1:2]:
-        raise InputError(f"{tuple(values.shape)} values a class for {like.shape[1]} classes; expected one for each")
+        raise InputError(f"{values.numel()} values for {like.shape[1]} classes; expected one for each")
     return values.to(like).reshape(-1, *[1] * (like.dim() - 2))
 
 

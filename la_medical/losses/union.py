@@ -34,8 +34,8 @@ def union_bce(logits: Tensor, targets: Tensor, relations: Relations, normalisati
         A scalar; 0 with zero gradients if no union is known.
     """
     check_shapes(logits, targets)
-    labels, is_open = _open_labels(targets, relations)
-    log_p, log_q = union_log_probabilities(logits, relations, is_open)
+    labels, taking_part = _open_labels(targets, relations)
+    log_p, log_q = union_log_probabilities(logits, relations, taking_part)
     return masked_mean(-torch.where(labels > 0.5, log_p, log_q), known_entries(labels), normalisation)
 
 
@@ -44,34 +44,39 @@ def union_dice(
 ) -> Tensor:
     """Batch Dice of the derived p_u, over the same voxels as `union_bce`; the other arguments as in `batch_dice`."""
     check_shapes(logits, targets)
-    labels, is_open = _open_labels(targets, relations)
-    log_p, _log_q = union_log_probabilities(logits, relations, is_open)
+    labels, taking_part = _open_labels(targets, relations)
+    log_p, _log_q = union_log_probabilities(logits, relations, taking_part)
     return batch_dice(log_p.exp(), labels, smoothing, reduce)
 
 
 def _open_labels(targets: Tensor, relations: Relations) -> tuple[Tensor, Tensor]:
-    """The unions' labels (B, U, *spatial), NaN where they teach nothing, and which members they leave open."""
+    """The unions' labels (B, U, *spatial), NaN where they teach nothing, and the members that take part (B, U, M, ...).
+
+    Where a union teaches nothing none of its members takes part: garbage there stays out of the gradient.
+    """
     known = known_entries(targets)
     is_open = ~(known & (targets <= 0.5))
     settled = count(relations.members, known & (targets > 0.5)) > 0
-    teaching = ~settled & (count(relations.members, is_open) > 0)
-    return torch.where(teaching, targets[:, relations.union_index], float("nan")), is_open
+    labels = targets[:, relations.union_index]
+    teaching = known_entries(labels) & ~settled & (count(relations.members, is_open) > 0)
+    taking_part = is_open[:, relations.member_index] & teaching.unsqueeze(2)
+    return torch.where(teaching, labels, float("nan")), taking_part
 
 
 def union_log_probabilities(
-    logits: Tensor, relations: Relations, is_open: Tensor | None = None
+    logits: Tensor, relations: Relations, taking_part: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """log p_u and log(1 - p_u), each (B, U, *spatial), from the logits of the members.
 
     Args:
         logits: (B, K, *spatial).
-        relations: U unions among K classes.
-        is_open: booleans of the shape of `logits`; a member that is not open counts as absent. A union without open
-            members has p_u = 0; its log p_u is the lowest finite number, without gradient.
+        relations: U unions of at most M members among K classes.
+        taking_part: booleans (B, U, M, *spatial); a member that does not take part counts as absent. A union of
+            which none does has p_u = 0; its log p_u is the lowest finite number, without gradient.
     """
     here = along(relations.is_member, logits.dim() - 2)
-    if is_open is not None:
-        here = here & is_open[:, relations.member_index]
+    if taking_part is not None:
+        here = here & taking_part
     z = torch.where(here, widened(logits)[:, relations.member_index], 0)  # (B, U, M, *spatial)
     total = torch.where(here, functional.softplus(z), 0).sum(dim=2)
     lowest = torch.finfo(z.dtype).min
