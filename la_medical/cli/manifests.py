@@ -20,7 +20,7 @@ def _add_assemble(commands: Any) -> None:
     command = commands.add_parser(
         "assemble",
         help="join manifests into one label space",
-        description="Join manifests into one label space, unknown where a source does not say. Labels stay as they are.",
+        description="Join manifests into one label space, unknown where a source does not say. Labels stay the same.",
     )
     command.add_argument("manifests", nargs="+", metavar="M", help="manifests, .csv or .parquet, one or more")
     command.add_argument("--label-space", required=True, metavar="NAME", help="packaged label space, or a YAML file")
@@ -36,8 +36,8 @@ def _add_audit(commands: Any) -> None:
     command = commands.add_parser(
         "audit",
         help="check files, masks, labels, splits and shortcuts of a manifest",
-        description="Check a manifest: files, masks, labels, leakage across splits, confounding of source and class, and "
-        "what trivial image statistics alone reach. Exit code 1 when a check failed, 0 with warnings only.",
+        description="Check a manifest: files, masks, labels, leakage across splits, confounding of source and class, "
+        "and what trivial image statistics alone reach. Exit code 1 when a check failed, 0 with warnings only.",
     )
     command.add_argument("manifest", metavar="A", help="manifest, .csv or .parquet")
     command.add_argument("--out", metavar="DIR", help="folder for audit.json and audit.html")

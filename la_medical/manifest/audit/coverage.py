@@ -79,10 +79,11 @@ def label_relations(manifest: Manifest) -> Check:
     broken = contradictions(manifest.states(), space)
     if not broken:
         return Check(name, PASSED, "no label contradicts union_of or excludes")
-    rows = np.zeros(len(manifest), dtype=bool)
+    rows: NDArray[np.bool_] = np.zeros(len(manifest), dtype=bool)
     said = []
     for one, other, where in broken:
-        rows = rows | where
+        rows |= where
         what = f"{one} against its members" if other == "union" else f"{one} together with {other}"
         said.append(f"{what}: {int(where.sum())}")
-    return concerning(name, FAILED, "labels contradict the label space: " + "; ".join(said), case_ids(manifest, rows))
+    message = "labels contradict the label space: " + "; ".join(said)
+    return concerning(name, FAILED, message, case_ids(manifest, np.flatnonzero(rows)))

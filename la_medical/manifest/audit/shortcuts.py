@@ -166,7 +166,7 @@ def _figures(matrix: NDArray[np.float64], y: NDArray[np.bool_], fold: NDArray[np
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     score = np.empty(len(y))
     with threadpool_limits(1):  # matrices this small lose more to waiting threads than they gain
