@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from la_medical.labels.space import LabelSpace
+from la_medical.labels.space import LabelClass, LabelSpace
 
 Targets = NDArray[np.floating[Any]]
 
 
-def implied(targets: Targets, space: LabelSpace) -> Targets:
+def implied(targets: Targets, space: LabelSpace, *, level: str = "case") -> Targets:
     """`targets` (N, K; 1, 0 or NaN) with every unknown that follows from the known ones filled in.
+
+    Each row is a case, or a voxel with `level="voxel"`; exclusions of a space whose `excludes_hold` is "voxel" say
+    nothing of a case.
 
     Union u of members m: some m is 1 -> u is 1; all m are 0 -> u is 0; u is 0 -> every m is 0; u is 1 and all
     members but one are 0 -> that one is 1. Exclusion of a and b: a is 1 -> b is 0, and the other way. Known labels are
@@ -29,19 +32,24 @@ def implied(targets: Targets, space: LabelSpace) -> Targets:
             column = space.index(label.name)
             if label.union_of:
                 _fill_union(filled, column, [space.index(name) for name in label.union_of])
-            for other in label.excludes:
+            for other in _excluded(label, space, level):
                 _fill_exclusion(filled, column, space.index(other))
         if np.isnan(filled).sum() == before:
             break
     return filled
 
 
-def contradictions(targets: Targets, space: LabelSpace) -> list[tuple[str, str, NDArray[np.bool_]]]:
-    """Each relation that known labels break: (class, other class or "union", rows (N,) where it is broken)."""
+def contradictions(
+    targets: Targets, space: LabelSpace, *, level: str = "case"
+) -> list[tuple[str, str, NDArray[np.bool_]]]:
+    """Each relation that known labels break: (class, other class or "union", rows (N,) where it is broken).
+
+    `level` as for `implied`.
+    """
     found = []
     for label in space.classes:
         own = targets[:, space.index(label.name)]
-        for other in label.excludes:
+        for other in _excluded(label, space, level):
             if space.index(other) < space.index(label.name) and label.name in space[other].excludes:
                 continue  # a relation that both classes state is one relation
             broken = (own == 1) & (targets[:, space.index(other)] == 1)
@@ -53,6 +61,10 @@ def contradictions(targets: Targets, space: LabelSpace) -> list[tuple[str, str, 
             if broken.any():
                 found.append((label.name, "union", broken))
     return found
+
+
+def _excluded(label: LabelClass, space: LabelSpace, level: str) -> tuple[str, ...]:
+    return label.excludes if level == "voxel" or space.excludes_hold == "case" else ()
 
 
 def _fill(filled: Targets, rows: NDArray[np.bool_], column: int, value: float) -> None:

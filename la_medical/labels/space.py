@@ -44,13 +44,20 @@ class LabelClass:
 
 @dataclass(frozen=True)
 class LabelSpace:
-    """An ordered set of classes. The order is the order of label columns, answers and prediction channels."""
+    """An ordered set of classes. The order is the order of label columns, answers and prediction channels.
+
+    `excludes_hold`: "case", where an image shows one of two exclusive classes and not the other, or "voxel", where a
+    patient may have both but no voxel belongs to both (a cyst beside a cancer).
+    """
 
     name: str
     classes: tuple[LabelClass, ...]
     version: str = "1"
+    excludes_hold: str = "case"
 
     def __post_init__(self) -> None:
+        if self.excludes_hold not in ("case", "voxel"):
+            raise LabelError(f"label space {self.name}: excludes_hold {self.excludes_hold!r}; expected case or voxel")
         seen: dict[str, str] = {}
         names = set(self.names)
         for label in self.classes:
@@ -118,6 +125,7 @@ class LabelSpace:
         return LabelSpace(
             name=self.name,
             version=self.version,
+            excludes_hold=self.excludes_hold,
             classes=tuple(
                 LabelClass(
                     name=label.name,
@@ -143,7 +151,8 @@ class LabelSpace:
             if label.codes:
                 entry["codes"] = {scheme: list(code) for scheme, code in label.codes.items()}
             classes.append(entry)
-        return {"name": self.name, "version": self.version, "classes": classes}
+        hold = {"excludes_hold": self.excludes_hold} if self.excludes_hold != "case" else {}
+        return {"name": self.name, "version": self.version, **hold, "classes": classes}
 
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> LabelSpace:
@@ -152,6 +161,7 @@ class LabelSpace:
             return LabelSpace(
                 name=str(content["name"]),
                 version=str(content.get("version", "1")),
+                excludes_hold=str(content.get("excludes_hold", "case")),
                 classes=tuple(_class_from(entry) for entry in content["classes"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
