@@ -22,7 +22,7 @@ from la_medical.artifacts import write_text, written_whole
 from la_medical.errors import InputError
 from la_medical.phantoms.abdominal_anatomy import TISSUES
 from la_medical.phantoms.abdominal_lesions import KINDS
-from la_medical.phantoms.ct_case import PANCREAS_MM, WHOLE_BODY_MM, Case, draw_case, draw_kinds
+from la_medical.phantoms.ct_case import PANCREAS_MM, WHOLE_BODY_MM, Case, draw_case, draw_cohort
 from la_medical.progress import progress
 
 SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -83,7 +83,7 @@ def write_sources(
         seed: of everything that is random.
         spacing: voxel size, mm; None draws one a volume, 1.4 to 2.2 mm in plane and 2 to 5 mm in z.
         whole_body: a slab of the whole trunk instead of a field around the pancreas.
-        prevalence: share of patients with each kind of lesion; None for 0.30 PDAC, 0.20 cyst, 0.20 PanNET.
+        prevalence: share of patients with each kind of lesion; None for `PREVALENCE`.
 
     Raises:
         InputError: a source name that does not start with `phantom`, an unknown class, no patients.
@@ -134,9 +134,10 @@ def _write_source(
     for tissue, (value, _) in table.items():
         lookup[tissue] = value
     rows = []
+    cohort = draw_cohort(patients, np.random.default_rng([seed, *name.encode()]), prevalence)
     for patient in progress(range(patients), what=f"drawing {name}"):
         generator = np.random.default_rng([seed, patient, *name.encode()])
-        case = draw_case(draw_kinds(generator, prevalence), generator, **drawing)
+        case = draw_case(cohort[patient], generator, **drawing)
         case_id = f"{name}_{patient:04d}"
         image, mask = f"images/{case_id}.nii.gz", f"masks/{case_id}.nii.gz"
         masked = lookup[case.tissue]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,9 @@ from la_medical.phantoms.ct_canvas import Canvas
 WHOLE_BODY_MM = (330.0, 246.0, 132.0)
 PANCREAS_MM = (186.0, 132.0, 108.0)
 """Fields of view: a slab of the trunk, and one closely around the pancreas (faster; no air, no whole liver)."""
+
+PREVALENCE = {"pdac": 0.30, "cyst": 0.20, "pannet": 0.20}
+"""Share of patients whose (first) lesion is of a kind; the others have none."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,27 @@ def _keep_visible(tissue: NDArray[np.uint8], affine: NDArray[np.float64], lesion
         tissue[tuple(np.clip(nearest, 0, np.array(tissue.shape) - 1))] = value
 
 
-def draw_kinds(generator: np.random.Generator, prevalence: dict[str, float] | None = None) -> tuple[str, ...]:
-    """Which lesions a patient has: each share of patients has one kind, a few have a second of another kind."""
-    shares = prevalence or {"pdac": 0.30, "cyst": 0.20, "pannet": 0.20}
+def draw_cohort(
+    patients: int, generator: np.random.Generator, prevalence: dict[str, float] | None = None
+) -> list[tuple[str, ...]]:
+    """Which lesions each of `patients` has: the shares are met as nearly as whole patients allow, in random order.
+
+    Of those with a lesion 6% have a second one of another kind. Raises `InputError` for impossible shares.
+    """
+    shares = prevalence or PREVALENCE
     wrong = [kind for kind in shares if kind not in KINDS]
-    if wrong or sum(shares.values()) > 1:
+    if wrong or sum(shares.values()) > 1 + 1e-9:
         raise InputError(f"prevalence {shares}: expected shares of {', '.join(KINDS)} that add up to at most 1")
-    names: list[Any] = [*shares, None]
-    first = names[int(generator.choice(len(names), p=[*shares.values(), 1 - sum(shares.values())]))]
-    if first is None:
-        return ()
-    others = [kind for kind in shares if kind != first]
-    second = generator.random() < 0.06 and bool(others)
-    return (first, str(generator.choice(others))) if second else (first,)
+    bounds = np.rint(np.cumsum(list(shares.values())) * patients).astype(int)
+    kinds = np.searchsorted(bounds, np.arange(patients), side="right")
+    names = list(shares)
+    cohort: list[tuple[str, ...]] = []
+    for position in generator.permutation(patients):
+        if kinds[position] >= len(names):
+            cohort.append(())
+            continue
+        first = names[kinds[position]]
+        others = [kind for kind in names if kind != first]
+        second = generator.random() < 0.06 and bool(others)
+        cohort.append((first, str(generator.choice(others))) if second else (first,))
+    return cohort

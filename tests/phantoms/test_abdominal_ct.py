@@ -17,7 +17,7 @@ from la_medical.manifest import load_card
 from la_medical.phantoms.abdominal_anatomy import TISSUES
 from la_medical.phantoms.abdominal_ct import SOURCES, memberships, write_sources
 from la_medical.phantoms.abdominal_lesions import KINDS
-from la_medical.phantoms.ct_case import PANCREAS_MM, Case, draw_case, draw_kinds
+from la_medical.phantoms.ct_case import PANCREAS_MM, Case, draw_case, draw_cohort
 
 COARSE = (2.5, 2.5, 4.0)
 
@@ -77,11 +77,9 @@ def test_no_lesion_is_found_by_one_threshold() -> None:
     from sklearn.metrics import roc_auc_score
 
     thresholds = np.arange(-20, 240, 10)
-    below, kinds = [], []
+    below, kinds = [], draw_cohort(90, np.random.default_rng(0))
     for seed in range(90):
-        generator = np.random.default_rng(seed)
-        kinds.append(draw_kinds(generator))
-        drawn = draw_case(kinds[-1], generator, field_mm=PANCREAS_MM, spacing=COARSE)
+        drawn = draw_case(kinds[seed], np.random.default_rng(seed), field_mm=PANCREAS_MM, spacing=COARSE)
         near = binary_dilation(np.isin(drawn.tissue, (1, 2, 3, 4, 5)), iterations=2)
         hu = gaussian_filter(drawn.hu.astype(np.float32), 0.8)[near]
         below.append([(hu < threshold).sum() for threshold in thresholds])
@@ -89,6 +87,13 @@ def test_no_lesion_is_found_by_one_threshold() -> None:
         truth = [kind in present for present in kinds]
         areas = np.array([roc_auc_score(truth, score) for score in np.array(below).T])
         assert max(areas.max(), 1 - areas.min()) < 0.80, kind
+
+
+def test_a_cohort_meets_its_shares() -> None:
+    cohort = draw_cohort(50, np.random.default_rng(1), {"pdac": 0.3, "cyst": 0.2})
+    firsts = [kinds[0] if kinds else "none" for kinds in cohort]
+    assert {name: firsts.count(name) for name in set(firsts)} == {"pdac": 15, "cyst": 10, "none": 25}
+    assert all(len(set(kinds)) == len(kinds) for kinds in cohort)
 
 
 def test_noise_is_as_strong_as_asked_and_correlated() -> None:
@@ -154,7 +159,7 @@ def test_a_lesion_is_found_in_world_coordinates_whatever_the_orientation(tmp_pat
         (lambda out: write_sources(out, ["phantom_z"]), "no phantom source"),
         (lambda out: case(("ipmn",), 0), "lesion 'ipmn'"),
         (lambda out: case((), 0, spacing=(0, 1, 1)), "three lengths above 0"),
-        (lambda out: draw_kinds(np.random.default_rng(0), {"pdac": 1.2}), "at most 1"),
+        (lambda out: draw_cohort(5, np.random.default_rng(0), {"pdac": 1.2}), "at most 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(tmp_path: Path, call, words: str) -> None:

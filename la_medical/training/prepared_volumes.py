@@ -1,0 +1,138 @@
+"""Volumes brought to the working grid once and kept: one byte a voxel for the image, one for the label map. 3D only."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import PersistentDataset
+from monai.transforms import Transform
+from numpy.typing import NDArray
+from torch import Tensor
+
+from la_medical.errors import InputError
+from la_medical.progress import progress
+from la_medical.training import processes
+from la_medical.training.cases import Cases
+from la_medical.training.volumes import read_image, read_mask
+from la_medical.training.voxel_targets import ValueIndex, mask_values
+from la_medical.training.working_grid import WorkingGrid
+
+VERSION = 1
+"""Part of every cache key: raise it when the same files would give other tensors."""
+POSITIONS = 4096
+"""Voxels remembered a mask value and case, to centre patches on."""
+
+
+def windowed(hu: Tensor, window: Sequence[float]) -> Tensor:
+    """HU to uint8: `window` (low, high) to 0..255, cut outside. A step of 400 / 255 HU is far below the noise of CT."""
+    low, high = window
+    return ((hu - low) * (255.0 / (high - low))).clamp_(0, 255).round_().to(torch.uint8)
+
+
+def network_input(images: Tensor) -> Tensor:
+    """Windowed volumes uint8 0..255, or float 0..1, to float32 from -2 to 2."""
+    scaled = images.float().div_(255.0) if images.dtype == torch.uint8 else images.float()
+    return (scaled - 0.5) * 4.0
+
+
+class PrepareVolume(Transform):
+    """MONAI transform: one case's files to `image` (1, X, Y, Z) uint8, `mask` (X, Y, Z) uint8 numbers of mask values,
+    `positions` (V, P, 3) int16 and `counts` (V,): up to P voxels of each value."""
+
+    def __call__(self, data: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Read, check, turn, resample, window; raises `InputError`."""
+        volume = read_image(data["image"])
+        grid = WorkingGrid.of(volume.grid, data["spacing"])
+        image = windowed(grid.image(volume.array), data["window"])
+        index = ValueIndex(data["values"])
+        mask = torch.zeros(grid.shape, dtype=torch.uint8)
+        if data["mask"]:
+            stored = read_mask(data["mask"], volume, data["image"])
+            mask = grid.mask(index.number(stored, data["known"], str(data["mask"])))
+        positions, counts = _positions(mask.numpy(), len(index))
+        return {"image": image[None], "mask": mask, "positions": positions, "counts": counts}
+
+
+def _positions(mask: NDArray[np.uint8], values: int) -> tuple[Tensor, Tensor]:
+    """Evenly taken voxels of each value; of background (0) too, so that patches without anything are drawn."""
+    flat = mask.ravel()
+    order = np.argsort(flat, kind="stable")
+    counts = np.bincount(flat, minlength=values)[:values]
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    kept = np.zeros((values, POSITIONS, 3), dtype=np.int16)
+    numbers = np.minimum(counts, POSITIONS)
+    for value in np.flatnonzero(counts):
+        picks = order[starts[value] + (np.arange(numbers[value]) * counts[value] // numbers[value])]
+        kept[value, : numbers[value]] = np.stack(np.unravel_index(picks, mask.shape), axis=1)
+    return torch.from_numpy(kept), torch.from_numpy(numbers.astype(np.int64))
+
+
+def prepared_volumes(
+    cases: Cases,
+    *,
+    spacing: Sequence[float],
+    window: Sequence[float],
+    index: ValueIndex,
+    folder: Path,
+    root: Path | None = None,
+    memory: bool = False,
+) -> Sequence[dict[str, Tensor]]:
+    """Every case prepared, kept in `folder` by MONAI's `PersistentDataset`, and in `memory` too if asked.
+
+    A file's name in `folder` is a hash of the case's files, their length and time of change, and the settings; an
+    interrupted preparation goes on where it stopped.
+
+    Raises:
+        InputError: a file that cannot be used; all cases are read once before this returns.
+    """
+    masks = cases.rows.file_paths("mask", root)
+    items = [_item(cases, row, masks[row], spacing, window, index) for row in range(len(cases))]
+    data = PersistentDataset(items, PrepareVolume(), cache_dir=folder, track_meta=False)
+    if processes.rank() == 0:
+        for row in progress(range(len(items)), what="reading volumes"):
+            _read(data, row)
+    processes.wait_for_all()
+    return [data[row] for row in range(len(items))] if memory else data
+
+
+def _read(data: Any, row: int) -> None:
+    """Make the cache file; MONAI wraps what a transform raises, and the cause is what the user can act on."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Corrupt cache file detected")  # it is made again
+            data[row]
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__
+        raise cause or error from error
+
+
+def _item(
+    cases: Cases, row: int, mask: Path | None, spacing: Sequence[float], window: Sequence[float], index: ValueIndex
+) -> dict[str, Any]:
+    image = cases.files[row]
+    if mask is not None and not mask.is_file():
+        raise InputError(f"{mask}: no such mask (case {cases.case_ids[row]}); correct the manifest")
+    known = tuple(sorted(mask_values(cases.rows, cases.sources[row]))) if mask is not None else ()
+    return {
+        "version": VERSION,
+        "image": str(image),
+        "mask": "" if mask is None else str(mask),
+        "stamps": tuple(_stamp(path) for path in (image, mask) if path is not None),
+        "spacing": tuple(map(float, spacing)),
+        "window": tuple(map(float, window)),
+        "values": index.values,
+        "known": known,
+    }
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    newest = max(path.iterdir(), key=lambda p: p.stat().st_mtime_ns, default=path) if path.is_dir() else path
+    about = newest.stat()
+    return about.st_size, about.st_mtime_ns
