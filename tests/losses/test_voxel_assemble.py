@@ -4,11 +4,13 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from la_medical.errors import InputError
 from la_medical.labels import LabelClass, LabelSpace
 from la_medical.losses.deep_supervision import DeepSupervisionLoss
 from la_medical.losses.exclusion import competing_logits
+from la_medical.losses.fixmatch import FixMatchLoss
 from la_medical.losses.label_assemble import LabelAssembleLoss
 from la_medical.losses.marginal import (
     MarginalExclusionLoss,
@@ -109,6 +111,24 @@ def test_garbage_in_a_case_of_which_nothing_is_known_changes_nothing():
     torch.testing.assert_close(dirty, clean)
     assert more.grad.isfinite().all()
     assert (more.grad[2] == 0).all()
+
+
+def test_an_accelerator_is_never_waited_for():
+    """Tensors without values: anything that must look at one (`item`, `nonzero`, `if tensor`) raises."""
+    settings = {"tau": [0.5] * 4, "positive_weight": [1.0] * 4}
+    losses = [
+        VoxelAssembleLoss(Relations.of(SPACE), reduce=lambda sums: sums, **settings),
+        MarginalExclusionLoss(),
+        FixMatchLoss(),
+        *(LabelAssembleLoss(normalisation=name, **settings) for name in ("global", "per_class", "per_sample")),
+    ]
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        weak, strong = (torch.empty(2, 4, 4, 4, 4, requires_grad=True) for _ in range(2))
+        targets = torch.empty(2, 4, 4, 4, 4)
+        for loss in losses:
+            weak.grad = None
+            loss.total(loss(weak, strong, targets, 1)).backward()
+            assert weak.grad.shape == weak.shape
 
 
 def test_gradcheck():
