@@ -196,7 +196,7 @@ def _operating_point(arguments: argparse.Namespace) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from la_medical.detection.evaluate import evaluate, write_evaluation
-    from la_medical.detection.sensitivity import Settings
+    from la_medical.detection.resampling import Settings
 
     settings = Settings(arguments.bootstraps, arguments.seed, arguments.confidence, arguments.prevalence)
     evaluation = evaluate(

@@ -14,8 +14,9 @@ import la_medical
 from la_medical.artifacts import sha256_of, write_json, written_whole
 from la_medical.detection.confusion import confusion
 from la_medical.detection.operating_point import OperatingPoint, read_point, refuse_shared, shift
+from la_medical.detection.resampling import Settings
 from la_medical.detection.selection import classes_of
-from la_medical.detection.sensitivity import ClassResult, Settings, evaluate_class
+from la_medical.detection.sensitivity import ClassResult, evaluate_class
 from la_medical.detection.tables import CandidatesFolder, read_candidates
 from la_medical.errors import PredictionError
 from la_medical.statistics import Estimate

@@ -6,7 +6,7 @@ threshold is dropped at either end, and subsets have their own thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from la_medical.detection.selection import KEY
 
 Floats = NDArray[np.float64]
-Statistic = Callable[[Floats], Floats]
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False positives a volume at which the lesion sensitivity is stated (the rates of LUNA16)."""
@@ -94,61 +93,36 @@ def froc_curve(results: LesionResults) -> FrocCurve:
         )
 
 
-def sensitivity_at(results: LesionResults, rate: float) -> Statistic:
-    """Lesion sensitivity at the lowest threshold with at most `rate` false positives a volume, by bootstrap weights."""
-    return mean_sensitivity(results, (rate,))
+def lesion_statistics(results: LesionResults, rates: Sequence[float], drawn: Floats) -> Floats:
+    """Figures of lesions by bootstrap weights: (B, P) -> (R + 2, B), all from one pass over the candidates.
 
-
-def mean_sensitivity(results: LesionResults, rates: Sequence[float]) -> Statistic:
-    """Mean of the sensitivities at several rates of false positives (LUNA16's score, at `RATES`).
-
-    A curve that ends before a rate keeps its last sensitivity: no threshold would find more.
+    Rows: sensitivity at the lowest threshold with at most `rates[r]` false positives a volume (a curve that ends before
+    keeps its last value: no threshold would find more); their mean (LUNA16's score at `RATES`); and the average
+    precision, the sum of recall steps x precision, to which lesions never found add 0. The last is picai_eval's AP,
+    whose unfound lesions have confidence 0 and precision 0 there. NaN without lesions or volumes.
     """
+    rows = max(1, BLOCK // max(1, len(results.confidence)))
     ends = results.ends
-
-    def statistic(drawn: Floats) -> Floats:
-        weights, lesions, volumes = _drawn(results, drawn)
-        hits = np.cumsum(weights * results.hit, axis=1)[:, ends]
-        hits = np.concatenate([np.zeros((len(hits), 1)), hits], axis=1)
-        false = np.cumsum(weights * ~results.hit, axis=1)[:, ends]
-        found = np.zeros(len(hits))
-        for row in range(len(hits)):
-            allowed = np.searchsorted(false[row], np.multiply(rates, volumes[row]) + 1e-9, side="right")
-            found[row] = hits[row, allowed].mean()
-        return np.divide(found, lesions, out=np.full(len(lesions), np.nan), where=(lesions > 0) & (volumes > 0))
-
-    return _in_blocks(statistic, len(results.confidence))
-
-
-def average_precision(results: LesionResults) -> Statistic:
-    """Average precision over lesions by bootstrap weights: sum of recall steps x precision; lesions never found add 0.
-
-    The same as picai_eval's AP, whose unfound lesions have confidence 0 and precision 0 there.
-    """
-    ends = results.ends
-
-    def statistic(drawn: Floats) -> Floats:
-        weights, lesions, _ = _drawn(results, drawn)
-        hits = np.cumsum(weights * results.hit, axis=1)[:, ends]
+    parts = []
+    for start in range(0, len(drawn), rows):
+        some = drawn[start : start + rows]
+        weights = some[:, results.patient]
         called = np.cumsum(weights, axis=1)[:, ends]
-        gained = np.diff(hits, axis=1, prepend=0)
-        precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
-        area = (gained * precision).sum(axis=1)
-        return np.divide(area, lesions, out=np.full(len(lesions), np.nan), where=lesions > 0)
-
-    return _in_blocks(statistic, len(results.confidence))
+        hits = np.cumsum(np.where(results.hit, weights, 0), axis=1)[:, ends]
+        parts.append(_of_curves(hits, called, rates, some @ results.lesions, some @ results.volumes))
+    return np.concatenate(parts, axis=1)
 
 
-def _drawn(results: LesionResults, drawn: Floats) -> tuple[Floats, Floats, Floats]:
-    return drawn[:, results.patient], drawn @ results.lesions, drawn @ results.volumes
-
-
-def _in_blocks(statistic: Statistic, width: int) -> Statistic:
-    """The same statistic, a few replicates at a time, so that memory stays flat in the number of candidates."""
-    rows = max(1, BLOCK // max(1, width))
-
-    def blocked(drawn: Floats) -> Floats:
-        parts = [statistic(drawn[start : start + rows]) for start in range(0, len(drawn), rows)]
-        return np.concatenate(parts)
-
-    return blocked
+def _of_curves(hits: Floats, called: Floats, rates: Sequence[float], lesions: Floats, volumes: Floats) -> Floats:
+    """The rows of `lesion_statistics` from cumulative counts (B, thresholds)."""
+    found = np.zeros((len(rates) + 2, len(hits)))
+    false = called - hits
+    padded = np.concatenate([np.zeros((len(hits), 1)), hits], axis=1)
+    for row in range(len(hits)):
+        allowed = np.searchsorted(false[row], np.multiply(rates, volumes[row]) + 1e-9, side="right")
+        found[: len(rates), row] = padded[row, allowed]
+    found[-2] = found[: len(rates)].mean(axis=0)
+    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
+    found[-1] = (np.diff(padded, axis=1) * precision).sum(axis=1)
+    known = (lesions > 0) & (volumes > 0)
+    return np.divide(found, lesions, out=np.full_like(found, np.nan), where=known)

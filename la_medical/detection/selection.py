@@ -125,6 +125,13 @@ def best_of(table: pd.DataFrame, candidates: pd.DataFrame, column: str, *, total
     return grouped.reindex(wanted).to_numpy(dtype=np.float64)
 
 
+def rows_of(frame: pd.DataFrame, folder: CandidatesFolder, selected: Selected) -> pd.DataFrame:
+    """Rows of candidates or lesions that belong to the selected patients and the class."""
+    mine = frame[frame["class"].isin(classes_of(folder, selected.name))]
+    inside = pd.MultiIndex.from_frame(mine[KEY]).isin(pd.MultiIndex.from_frame(selected.table[KEY]))
+    return mine[inside]
+
+
 def _is_control(table: pd.DataFrame, controls: str, folder: CandidatesFolder) -> Any:
     if controls == ALL_CONTROLS:
         return np.ones(len(table), dtype=bool)

@@ -9,42 +9,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from la_medical.detection.froc import (
-    RATES,
-    FrocCurve,
-    average_precision,
-    froc_curve,
-    lesion_results,
-    mean_sensitivity,
-    sensitivity_at,
-)
+from la_medical.detection.froc import FrocCurve
+from la_medical.detection.lesion_figures import NO_MASKS, NO_POINT, lesion_figures
 from la_medical.detection.operating_point import OperatingPoint
 from la_medical.detection.partial_area import partial_auroc
-from la_medical.detection.selection import ANY, BY_KIND, KEY, Selected, best_of, classes_of, select
+from la_medical.detection.resampling import Settings, resampled
+from la_medical.detection.selection import BY_KIND, Selected, best_of, rows_of, select
 from la_medical.detection.strata import by_column, by_size
 from la_medical.detection.tables import CandidatesFolder
 from la_medical.statistics import Estimate, undefined, weighted
 from la_medical.statistics.auc import RocCurve, delong, roc_curve
-from la_medical.statistics.bootstrap import Statistic, percentile_interval, replicate_values
 from la_medical.statistics.intervals import proportion
 from la_medical.statistics.predictive_values import ppv_npv
 
 MIN_SPECIFICITY = 0.9
 """The partial area covers specificities from here to 1."""
-NO_POINT = "no operating point was given for this class"
-NO_MASKS = "no lesion of this class is drawn in the reference"
-NO_CANDIDATES = "a table of scores has no candidates"
 STRATA = ("site", "phase", "source", "sex", "age")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """`bootstraps` and `seed` of the resampled intervals, `confidence` of all; `prevalence` for PPV and NPV."""
-
-    bootstraps: int = 2000
-    seed: int = 0
-    confidence: float = 0.95
-    prevalence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +57,7 @@ def evaluate_class(
     metrics: dict[str, Any] = {"counts": _counts(selected)}
     metrics |= _at_point(selected, called, best >= threshold, _with_lesions(folder, selected), point, chosen)
     metrics |= _areas(selected, chosen)
-    lesion, curve = _lesion_figures(folder, selected, kind, small, point, chosen)
+    lesion, curve = lesion_figures(folder, selected, kind, small, point, chosen)
     metrics |= lesion
     largest = _largest(folder, selected)
     metrics["strata"] = _strata(selected, called, largest, point)
@@ -149,7 +129,7 @@ def _areas(selected: Selected, settings: Settings) -> dict[str, Any]:
             weighted.average_precision(truth, score),
             partial_auroc(truth, score, min_specificity=MIN_SPECIFICITY),
         ]
-        precision, partial = _resampled(by_weights, len(truth), settings)
+        precision, partial = resampled(lambda drawn: np.stack([one(drawn) for one in by_weights]), len(truth), settings)
         named = f"specificity >= {MIN_SPECIFICITY:g}, standardised (McClish); {partial.method}"
         figures["average_precision"] = precision
         figures["partial_auroc"] = replace(partial, method=named)
@@ -159,115 +139,9 @@ def _areas(selected: Selected, settings: Settings) -> dict[str, Any]:
     return {name: one.to_dict() for name, one in figures.items()}
 
 
-def _resampled(statistics: list[Statistic], patients: int, settings: Settings) -> list[Estimate]:
-    """Each statistic with its percentile interval, all on the same draws of patients."""
-    values = replicate_values(statistics, np.arange(patients), replicates=settings.bootstraps, seed=settings.seed)
-    whole = [float(one(np.ones((1, patients)))[0]) for one in statistics]
-    return [
-        percentile_interval(values[number], whole[number], confidence=settings.confidence)
-        for number in range(len(statistics))
-    ]
-
-
-def _lesion_figures(
-    folder: CandidatesFolder,
-    selected: Selected,
-    kind: str,
-    small: float,
-    point: OperatingPoint | None,
-    settings: Settings,
-) -> tuple[dict[str, Any], FrocCurve | None]:
-    names = ("lesion_sensitivity", "lesion_precision", "false_positives_per_volume", "lesion_average_precision",
-             "froc_mean_sensitivity")  # fmt: skip
-    reason = _why_no_lesions(folder, selected)
-    if reason:
-        return {name: undefined(reason).to_dict() for name in names} | {"froc": [], "lesions_by_size": []}, None
-    column = BY_KIND[kind]
-    lesions = _of(folder.lesions, folder, selected)
-    candidates = _of(folder.candidates, folder, selected)
-    candidates = candidates[candidates["volume_mm3"] >= small]
-    results = lesion_results(selected.table, candidates, lesions, selected.name, column)
-    threshold = point.threshold if point else np.inf
-    above = (results.confidence >= threshold) & ~results.hit
-    false = np.bincount(results.patient[above], minlength=len(selected.table)).astype(np.float64)
-    found = _resampled(
-        [
-            *(sensitivity_at(results, rate) for rate in RATES),
-            mean_sensitivity(results, RATES),
-            average_precision(results),
-            weighted.rate(false, results.volumes),
-        ],
-        len(selected.table), settings,
-    )  # fmt: skip
-    figures = {
-        "lesion_average_precision": found[-2],
-        "froc_mean_sensitivity": found[-3],
-        "false_positives_per_volume": _rate(found[-1], int(above.sum()), int(results.volumes.sum()), point),
-        **_lesions_at_point(lesions, candidates, column, threshold, point, settings),
-    }
-    content: dict[str, Any] = {name: figures[name].to_dict() for name in names}
-    content["froc"] = [
-        {"false_positives_per_volume": rate, "sensitivity": one.to_dict()}
-        for rate, one in zip(RATES, found, strict=False)
-    ]
-    hit = _found_at(lesions, candidates, column, threshold)
-    content["lesions_by_size"] = by_size(lesions["diameter_mm"].to_numpy(), hit) if point else []
-    return content, froc_curve(results)
-
-
-def _why_no_lesions(folder: CandidatesFolder, selected: Selected) -> str:
-    if selected.name == ANY:
-        return "lesion figures are stated by class"
-    if folder.protocol["prediction_form"] == "scores":
-        return NO_CANDIDATES
-    if selected.truth.any() and _of(folder.lesions, folder, selected).empty:
-        return NO_MASKS
-    return "" if selected.table[f"volumes_known.{selected.name}"].any() else NO_MASKS
-
-
-def _lesions_at_point(
-    lesions: pd.DataFrame,
-    candidates: pd.DataFrame,
-    column: str,
-    threshold: float,
-    point: OperatingPoint | None,
-    settings: Settings,
-) -> dict[str, Estimate]:
-    if point is None:
-        return {name: undefined(NO_POINT) for name in ("lesion_sensitivity", "lesion_precision")}
-    hit = _found_at(lesions, candidates, column, threshold)
-    above = candidates[candidates[column] >= threshold]
-    true, false = int((above["outcome"] == "tp").sum()), int((above["outcome"] == "fp").sum())
-    how: dict[str, Any] = {"method": "clopper-pearson", "confidence": settings.confidence}
-    return {
-        "lesion_sensitivity": proportion(int(hit.sum()), len(hit), reason="no lesion", **how),
-        "lesion_precision": proportion(true, true + false, reason="no candidate above the threshold", **how),
-    }
-
-
-def _found_at(lesions: pd.DataFrame, candidates: pd.DataFrame, column: str, threshold: float) -> NDArray[np.bool_]:
-    """Lesions (L,) whose candidate reaches the threshold."""
-    above = candidates[(candidates["outcome"] == "tp") & (candidates[column] >= threshold)]
-    ids = pd.MultiIndex.from_frame(above[["case_id", "reference_id"]])
-    return np.asarray(pd.MultiIndex.from_frame(lesions[["case_id", "reference_id"]]).isin(ids))
-
-
-def _rate(found: Estimate, false: int, volumes: int, point: OperatingPoint | None) -> Estimate:
-    if point is None:
-        return undefined(NO_POINT)
-    return Estimate(found.estimate, found.low, found.high, false, volumes, found.method, found.reason)
-
-
-def _of(frame: pd.DataFrame, folder: CandidatesFolder, selected: Selected) -> pd.DataFrame:
-    """Rows of candidates or lesions that belong to the selected patients and the class."""
-    mine = frame[frame["class"].isin(classes_of(folder, selected.name))]
-    inside = pd.MultiIndex.from_frame(mine[KEY]).isin(pd.MultiIndex.from_frame(selected.table[KEY]))
-    return mine[inside]
-
-
 def _best_hit(folder: CandidatesFolder, selected: Selected, kind: str, small: float) -> NDArray[np.float64]:
     """Score of each patient's best candidate that found a lesion (N,); -inf for none."""
-    mine = _of(folder.candidates, folder, selected)
+    mine = rows_of(folder.candidates, folder, selected)
     hits = mine[(mine["outcome"] == "tp") & (mine["volume_mm3"] >= small)]
     return np.nan_to_num(best_of(selected.table, hits, BY_KIND[kind]), nan=-np.inf)
 
@@ -280,7 +154,7 @@ def _with_lesions(folder: CandidatesFolder, selected: Selected) -> NDArray[np.bo
 
 def _largest(folder: CandidatesFolder, selected: Selected) -> NDArray[np.float64]:
     """Diameter (mm) of each patient's largest lesion of the class (N,); NaN where none is drawn."""
-    return best_of(selected.table, _of(folder.lesions, folder, selected), "diameter_mm")
+    return best_of(selected.table, rows_of(folder.lesions, folder, selected), "diameter_mm")
 
 
 def _strata(

@@ -1,0 +1,118 @@
+"""Figures of one class by lesion: found lesions, false candidates, FROC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from la_medical.detection.froc import RATES, FrocCurve, froc_curve, lesion_results, lesion_statistics
+from la_medical.detection.operating_point import OperatingPoint
+from la_medical.detection.resampling import Settings, resampled
+from la_medical.detection.selection import ANY, BY_KIND, Selected, rows_of
+from la_medical.detection.strata import by_size
+from la_medical.detection.tables import CandidatesFolder
+from la_medical.statistics import Estimate, undefined, weighted
+from la_medical.statistics.intervals import proportion
+
+NO_POINT = "no operating point was given for this class"
+NO_MASKS = "no lesion of this class is drawn in the reference"
+NO_CANDIDATES = "a table of scores has no candidates"
+
+
+def lesion_figures(
+    folder: CandidatesFolder,
+    selected: Selected,
+    kind: str,
+    small: float,
+    point: OperatingPoint | None,
+    settings: Settings,
+) -> tuple[dict[str, Any], FrocCurve | None]:
+    """Content of `metrics.json` by lesion, and the FROC curve; undefined with the reason where no lesion is drawn.
+
+    Args:
+        folder: read by `read_candidates`.
+        selected: the patients of the question; lesions and candidates of others do not count.
+        kind: patient score; candidates are ranked by the same quantity.
+        small: candidates below this volume (mm3) do not count.
+        point: operating point, None for the curve alone.
+        settings: bootstraps and confidence.
+    """
+    names = ("lesion_sensitivity", "lesion_precision", "false_positives_per_volume", "lesion_average_precision",
+             "froc_mean_sensitivity")  # fmt: skip
+    reason = _why_no_lesions(folder, selected)
+    if reason:
+        return {name: undefined(reason).to_dict() for name in names} | {"froc": [], "lesions_by_size": []}, None
+    column = BY_KIND[kind]
+    lesions = rows_of(folder.lesions, folder, selected)
+    candidates = rows_of(folder.candidates, folder, selected)
+    candidates = candidates[candidates["volume_mm3"] >= small]
+    results = lesion_results(selected.table, candidates, lesions, selected.name, column)
+    threshold = point.threshold if point else np.inf
+    above = (results.confidence >= threshold) & ~results.hit
+    false = np.bincount(results.patient[above], minlength=len(selected.table)).astype(np.float64)
+    found = resampled(
+        lambda drawn: np.concatenate([
+            lesion_statistics(results, RATES, drawn), weighted.rate(false, results.volumes)(drawn)[None],
+        ]),
+        len(selected.table), settings,
+    )  # fmt: skip
+    figures = {
+        "lesion_average_precision": found[-2],
+        "froc_mean_sensitivity": found[-3],
+        "false_positives_per_volume": _rate(found[-1], int(above.sum()), int(results.volumes.sum()), point),
+        **_lesions_at_point(lesions, candidates, column, threshold, point, settings),
+    }
+    content: dict[str, Any] = {name: figures[name].to_dict() for name in names}
+    content["froc"] = [
+        {"false_positives_per_volume": rate, "sensitivity": one.to_dict()}
+        for rate, one in zip(RATES, found, strict=False)
+    ]
+    hit = _found_at(lesions, candidates, column, threshold)
+    content["lesions_by_size"] = by_size(lesions["diameter_mm"].to_numpy(), hit) if point else []
+    return content, froc_curve(results)
+
+
+def _why_no_lesions(folder: CandidatesFolder, selected: Selected) -> str:
+    if selected.name == ANY:
+        return "lesion figures are stated by class"
+    if folder.protocol["prediction_form"] == "scores":
+        return NO_CANDIDATES
+    if selected.truth.any() and rows_of(folder.lesions, folder, selected).empty:
+        return NO_MASKS
+    return "" if selected.table[f"volumes_known.{selected.name}"].any() else NO_MASKS
+
+
+def _lesions_at_point(
+    lesions: pd.DataFrame,
+    candidates: pd.DataFrame,
+    column: str,
+    threshold: float,
+    point: OperatingPoint | None,
+    settings: Settings,
+) -> dict[str, Estimate]:
+    if point is None:
+        return {name: undefined(NO_POINT) for name in ("lesion_sensitivity", "lesion_precision")}
+    hit = _found_at(lesions, candidates, column, threshold)
+    above = candidates[candidates[column] >= threshold]
+    true, false = int((above["outcome"] == "tp").sum()), int((above["outcome"] == "fp").sum())
+    how: dict[str, Any] = {"method": "clopper-pearson", "confidence": settings.confidence}
+    return {
+        "lesion_sensitivity": proportion(int(hit.sum()), len(hit), reason="no lesion", **how),
+        "lesion_precision": proportion(true, true + false, reason="no candidate above the threshold", **how),
+    }
+
+
+def _found_at(lesions: pd.DataFrame, candidates: pd.DataFrame, column: str, threshold: float) -> NDArray[np.bool_]:
+    """Lesions (L,) whose candidate reaches the threshold."""
+    above = candidates[(candidates["outcome"] == "tp") & (candidates[column] >= threshold)]
+    ids = pd.MultiIndex.from_frame(above[["case_id", "reference_id"]])
+    return np.asarray(pd.MultiIndex.from_frame(lesions[["case_id", "reference_id"]]).isin(ids))
+
+
+def _rate(found: Estimate, false: int, volumes: int, point: OperatingPoint | None) -> Estimate:
+    if point is None:
+        return undefined(NO_POINT)
+    return Estimate(found.estimate, found.low, found.high, false, volumes, found.method, found.reason)

@@ -1,0 +1,35 @@
+"""How much is resampled, and percentile intervals of several figures on the same draws of patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from la_medical.statistics import Estimate
+from la_medical.statistics.bootstrap import percentile_interval, weights
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`bootstraps` and `seed` of the resampled intervals, `confidence` of all; `prevalence` for PPV and NPV."""
+
+    bootstraps: int = 2000
+    seed: int = 0
+    confidence: float = 0.95
+    prevalence: float | None = None
+
+
+def resampled(figures: Callable[[Floats], Floats], patients: int, settings: Settings) -> list[Estimate]:
+    """Percentile intervals of several figures on the same draws of patients; `figures`: weights (B, N) -> (S, B)."""
+    blocks = weights(np.arange(patients), replicates=settings.bootstraps, seed=settings.seed)
+    values = np.concatenate([figures(drawn) for drawn in blocks], axis=1)
+    whole = figures(np.ones((1, patients)))[:, 0]
+    return [
+        percentile_interval(one, float(estimate), confidence=settings.confidence)
+        for one, estimate in zip(values, whole, strict=True)
+    ]
