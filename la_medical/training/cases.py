@@ -196,7 +196,7 @@ def _cases(rows: Manifest, space: LabelSpace, policy: UncertainPolicy, dataset_d
     if len(files) < len(rows):
         row = int(np.argmax((rows.table["image"] == "").to_numpy()))
         raise ManifestError(f"{rows.named}: case {rows.table['case_id'][row]!r} has no image; remove the row")
-    missing = [path for path in files if not path.is_file()]
+    missing = [path for path in files if not path.exists()]  # a DICOM series is a folder
     if missing:
         raise ManifestError(
             f"{rows.named}: {len(missing)} of {len(files)} images are missing, first {missing[0]}; give "
