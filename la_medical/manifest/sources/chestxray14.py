@@ -87,7 +87,7 @@ def _entries(path: Path) -> pd.DataFrame:
     if rows.empty:
         raise ManifestError(f"{path}: no rows")
     table = rows[list(range(len(_COLUMNS)))].set_axis(list(_COLUMNS), axis=1)
-    short = table["view"].isna()
+    short = table["view"].isna() | (table["view"] == "")
     if short.any():
         raise ManifestError(f"{path}: row {int(np.argmax(short)) + 2} is cut short; download the file again")
     table["age"] = table["age"].str.replace(r"^0*(\d+)Y$", r"\1", regex=True)

@@ -1,0 +1,46 @@
+"""Writes small data sets in exactly the official layouts, traps included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+
+def text(path: Path, content: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8", newline="")
+    return path
+
+
+def image(path: Path, value: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix in {".dcm", ".dicom"}:
+        path.write_bytes(b"DICM")
+    else:
+        Image.new("L", (4, 4), value).save(path)
+    return path
+
+
+def volume(path: Path, values=(), shape=(4, 4, 4), affine=None, dtype=np.uint8) -> Path:
+    """A NIfTI file of zeros with `values` in its first voxels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.zeros(shape, dtype=dtype)
+    array.reshape(-1)[: len(values)] = values
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def states(manifest, case, *classes):
+    """Label states of one case: 1, 0, -1 or None for unknown."""
+    row = manifest.table.set_index("case_id").loc[case]
+    found = [row["label." + name] for name in classes]
+    return tuple(None if pd.isna(value) else int(value) for value in found)
+
+
+def column(manifest, name):
+    """Case to the value of a column."""
+    return dict(zip(manifest.table["case_id"], manifest.table[name], strict=True))
