@@ -101,9 +101,8 @@ class MarginalExclusionLoss(nn.Module):
 
     K logits become 1 + K by a background of logit 0. A class counts as labelled in a case if it is known at every voxel
     of it; where several known classes are positive at one voxel the first counts, as a softmax demands.
-    With the weights of `marginal_dice` and `exclusion` at 0 this is PIPO-FAN's target-adaptive loss. At
-    inference the answers are the softmax, `la_medical.networks.competition.CompetingHead` with all classes excluding
-    each other.
+    With the weights of `marginal_dice` and `exclusion` at 0 this is PIPO-FAN's target-adaptive loss. At inference the
+    answers are the softmax: `competing_logits` with all classes excluding each other.
 
     Args:
         weights: factors of `marginal`, `marginal_dice` and `exclusion`; those left out are 1.

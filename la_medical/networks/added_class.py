@@ -52,7 +52,10 @@ def with_added_class(
     if BIAS in state:
         state[BIAS] = torch.cat([state[BIAS], state[BIAS].new_zeros(1)])
     config = dict(checkpoint.network_config)
-    config["head_options"] = {**config.get("head_options", {}), "query_dim": length}
+    head_options = {**(config.get("head_options") or {}), "query_dim": length}
+    if isinstance(head_options.get("class_bias"), list | tuple):
+        head_options["class_bias"] = [*head_options["class_bias"], 0.0]
+    config["head_options"] = head_options
     provenance: dict[str, Any] = dict(checkpoint.provenance)
     provenance["added_classes"] = [*provenance.get("added_classes", []), space.names[-1]]
     return Checkpoint(state, space, config, provenance)

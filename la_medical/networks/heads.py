@@ -1,6 +1,5 @@
 """Heads by name: what turns features (B, C, *spatial) into K logits, chosen by one key of a configuration."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +7,6 @@ from torch import nn
 
 from la_medical.errors import InputError
 from la_medical.networks.class_query import ClassQueryHead
-from la_medical.networks.competition import CompetingHead
 from la_medical.networks.dynamic_head import DoDNetHead, UniversalHead
 from la_medical.networks.linear_head import LinearHead
 from la_medical.networks.source_channels import Med3DHead, MultiTalentHead
@@ -38,16 +36,6 @@ def build_head(name: str, in_channels: int, num_classes: int, options: Mapping[s
         return HEADS[name](in_channels, num_classes, **options)
     except TypeError as error:
         raise InputError(f"head {name} refuses its options: {error}") from error
-
-
-def with_competition(head: nn.Module, classes: Sequence[str] | None, excludes: Sequence[Sequence[str]]) -> nn.Module:
-    """`head` with the classes of each group in `excludes` competing; raises `InputError` for an unknown class."""
-    names = list(classes or ())
-    unknown = [name for group in excludes for name in group if name not in names]
-    if unknown:
-        raise InputError(f"excludes names {unknown[0]!r}, which is not among the classes {names}")
-    pairs = [(names.index(a), names.index(b)) for group in excludes for a, b in itertools.combinations(group, 2)]
-    return CompetingHead(head, len(names), pairs)
 
 
 def count_classes(classes: Sequence[str] | None, num_classes: int | None) -> int:

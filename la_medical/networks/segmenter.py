@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from la_medical.errors import InputError
 from la_medical.networks.deep_supervision import ScaleFeatures, deep_features
 from la_medical.networks.features import Features, construct, features_of
-from la_medical.networks.heads import build_head, count_classes, with_competition
+from la_medical.networks.heads import build_head, count_classes
 
 ENDS_IN_1X1: dict[str, Callable[..., nn.Module]] = {
     "segresnet": nets.SegResNet,
@@ -70,7 +70,6 @@ def build(
     options: Mapping[str, Any] | None = None,
     head: str = "class_query",
     head_options: Mapping[str, Any] | None = None,
-    excludes: Sequence[Sequence[str]] | None = None,
 ) -> Segmenter:
     """A segmenter from names and numbers only, for the `_target_` of a MONAI configuration.
 
@@ -85,7 +84,6 @@ def build(
         options: further arguments of MONAI's network class.
         head: `class_query`, `fixed_query`, `linear` or another of `la_medical.networks.heads.HEADS`.
         head_options: its arguments: `query_dim`, `learnable`, `class_bias` for `class_query`.
-        excludes: groups of class names that compete for a voxel (`CompetingHead`); none if left out.
 
     Raises:
         InputError: a name, number or option that is not possible.
@@ -94,8 +92,6 @@ def build(
     count = count_classes(classes, num_classes)
     backbone = _backbone(network, arguments, feature_channels, deep_supervision)
     built = build_head(head, backbone.channels, count, head_options or {})
-    if excludes:
-        built = with_competition(built, classes, excludes)
     return DeepSegmenter(backbone, built) if deep_supervision else Segmenter(backbone, built)
 
 

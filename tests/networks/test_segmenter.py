@@ -82,28 +82,12 @@ def test_deep_and_plain_dynunet_are_the_same_in_eval_mode():
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_the_whole_network_scripts_and_exports():
-    built = build("segresnet", classes=["pdac", "cyst"], options=NETWORKS[0][1], excludes=[["pdac", "cyst"]]).eval()
+    built = build("segresnet", classes=["pdac", "cyst"], options=NETWORKS[0][1]).eval()
     images = torch.randn(1, 1, 16, 16, 16)
     with torch.no_grad():
         expected = built(images)
         torch.testing.assert_close(torch.jit.script(built)(images), expected)
         torch.testing.assert_close(torch.export.export(built, (images,)).module()(images), expected)
-
-
-def test_competing_classes_share_one_probability():
-    built = build(
-        "unet",
-        classes=["pdac", "cyst", "duct"],
-        options={"channels": (4, 8), "strides": (2,)},
-        excludes=[["pdac", "cyst"]],
-        spatial_dims=2,
-    ).eval()
-    images = torch.randn(2, 1, 16, 16)
-    raw = built.head.head(built.backbone(images))
-    answers = built(images).sigmoid()
-    softmax = torch.cat([torch.zeros(2, 1, 16, 16), raw[:, :2]], dim=1).softmax(dim=1)
-    torch.testing.assert_close(answers[:, :2], softmax[:, 1:])
-    torch.testing.assert_close(answers[:, 2], raw[:, 2].sigmoid())
 
 
 @pytest.mark.parametrize(
@@ -114,7 +98,6 @@ def test_competing_classes_share_one_probability():
         ({"network": "segresnetds", "deep_supervision": 9}, "at most 2, not 9"),
         ({"deep_supervision": -1, "network": "dynunet"}, "deep_supervision is -1"),
         ({"options": {"filters": 3}}, "segresnet refuses its options"),
-        ({"classes": ["pdac", "cyst"], "excludes": [["pdac", "duct"]]}, "excludes names 'duct'"),
     ],
 )
 def test_refusals(arguments, message):
