@@ -98,7 +98,14 @@ class _ArraysOnly(pickle.Unpickler):
             return np.array(0).__reduce__()[0]
         if module == "numpy" and name in ("ndarray", "dtype"):
             return getattr(np, name)
+        if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes in a pickle that Python 2 can read
+            return _latin1
         raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    del encoding
+    return text.encode("latin1")
 
 
 def _pickled(path: Path) -> tuple[NDArray, NDArray]:

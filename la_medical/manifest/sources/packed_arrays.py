@@ -30,7 +30,7 @@ class PackedSplit:
 def read_npz(path: Path) -> Mapping[str, NDArray]:
     """All arrays of an `.npz` without pickled objects; raises `ManifestError`."""
     try:
-        with np.load(path, allow_pickle=False) as packed:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as packed:
             return {name: packed[name] for name in packed.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ManifestError(f"{path}: cannot be read as .npz ({error}); download it again") from error

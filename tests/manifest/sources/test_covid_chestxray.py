@@ -5,7 +5,10 @@ from la_medical.manifest.sources import read_source
 from la_medical.manifest.sources.covid_chestxray import states as said
 from tests.manifest.sources.layouts import column, image, states, text
 
-HEADER = "patientid,offset,sex,age,finding,RT_PCR_positive,view,modality,date,location,folder,filename,doi,url,license,clinical_notes"
+HEADER = (
+    "patientid,offset,sex,age,finding,RT_PCR_positive,view,modality,date,location,folder,filename,doi,url,license,"
+    "clinical_notes"
+)
 
 
 @pytest.fixture

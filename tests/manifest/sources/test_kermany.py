@@ -9,8 +9,10 @@ from tests.manifest.sources.layouts import column, image, states
 def root(tmp_path):
     top = tmp_path / "chest_xray"
     for name in (
-        "train/NORMAL/IM-0115-0001.jpeg", "train/NORMAL/NORMAL2-IM-1427-0001.jpeg", "train/PNEUMONIA/person1_bacteria_1.jpeg",
-        "train/PNEUMONIA/person1000_virus_1681.jpeg", "val/NORMAL/NORMAL2-IM-1427-0001.jpeg", "val/PNEUMONIA/person1946_bacteria_4874.jpeg",
+        "train/NORMAL/IM-0115-0001.jpeg", "train/NORMAL/NORMAL2-IM-1427-0001.jpeg",
+        "train/PNEUMONIA/person1_bacteria_1.jpeg",
+        "train/PNEUMONIA/person1000_virus_1681.jpeg", "val/NORMAL/NORMAL2-IM-1427-0001.jpeg",
+        "val/PNEUMONIA/person1946_bacteria_4874.jpeg",
         "test/NORMAL/IM-0001-0001.jpeg", "test/PNEUMONIA/person1_virus_6.jpeg",
     ):  # fmt: skip
         image(top / name)

@@ -7,8 +7,8 @@ from la_medical.manifest.sources import read_source
 from tests.manifest.sources.layouts import column, image, states
 
 LABELS = (
-    "Atelectasis,Cardiomegaly,Consolidation,Edema,Enlarged Cardiomediastinum,Fracture,Lung Lesion,Lung Opacity,No Finding,"
-    "Pleural Effusion,Pleural Other,Pneumonia,Pneumothorax,Support Devices"
+    "Atelectasis,Cardiomegaly,Consolidation,Edema,Enlarged Cardiomediastinum,Fracture,Lung Lesion,Lung Opacity,"
+    "No Finding,Pleural Effusion,Pleural Other,Pneumonia,Pneumothorax,Support Devices"
 )
 ONE, TWO, THREE = "02aa804e-bde0afdd", "174413ec-4ec4c1f7", "2a2277a9-b0ded155"
 

@@ -1,0 +1,248 @@
+"""Sources of CT volumes whose masks are label maps."""
+
+import json
+
+import numpy as np
+import pytest
+
+from la_medical.errors import LabelError, ManifestError
+from la_medical.manifest.sources import read_source
+from tests.manifest.sources.layouts import column, states, text, volume
+
+MSD = {
+    "name": "Pancreas", "modality": {"0": "CT"}, "labels": {"0": "background", "1": "pancreas", "2": "cancer"},
+    "numTraining": 2, "numTest": 1,
+    "training": [
+        {"image": "./imagesTr/pancreas_290.nii.gz", "label": "./labelsTr/pancreas_290.nii.gz"},
+        {"image": "./imagesTr/pancreas_001.nii.gz", "label": "./labelsTr/pancreas_001.nii.gz"},
+    ],
+    "test": ["./imagesTs/pancreas_003.nii.gz"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def msd(tmp_path):
+    text(tmp_path / "dataset.json", json.dumps(MSD))
+    for case in ("290", "001"):
+        volume(tmp_path / f"imagesTr/pancreas_{case}.nii.gz")
+        volume(tmp_path / f"labelsTr/pancreas_{case}.nii.gz", (1, 2))
+    volume(tmp_path / "imagesTs/pancreas_003.nii.gz")
+    text(tmp_path / "imagesTr" / "._pancreas_290.nii.gz", "x")
+    return tmp_path
+
+
+def test_msds_cancer_is_a_union(msd):
+    manifest = read_source("msd_pancreas", msd)
+    assert manifest.classes == ("tumour", "pancreas")  # pdac, cyst and pannet are unknown, not negative
+    assert states(manifest, "pancreas_290", "tumour", "pancreas") == (1, 1)
+    assert manifest.cards["msd_pancreas"].mask_values == {1: ("pancreas",), 2: ("tumour", "pancreas")}
+    assert column(manifest, "image")["pancreas_001"] == "imagesTr/pancreas_001.nii.gz"
+    assert len(manifest) == 2
+    more = read_source("msd_pancreas", msd, unlabelled=True)
+    assert column(more, "mask")["pancreas_003"] == ""
+    assert states(more, "pancreas_003", "tumour", "pancreas") == (None, None)
+
+
+def test_msd_faults(msd):
+    volume(msd / "labelsTr/pancreas_001.nii.gz", (1, 3))
+    with pytest.raises(LabelError, match="holds value 3, which the card of msd_pancreas does not list"):
+        read_source("msd_pancreas", msd)
+    (msd / "labelsTr/pancreas_001.nii.gz").write_bytes(b"not gzip")
+    with pytest.raises(ManifestError, match="mask cannot be read"):
+        read_source("msd_pancreas", msd)
+    (msd / "labelsTr/pancreas_001.nii.gz").unlink()
+    with pytest.raises(ManifestError, match="1 of 2 mask files are missing"):
+        read_source("msd_pancreas", msd)
+    assert states(read_source("msd_pancreas", msd, check_files=False), "pancreas_001", "tumour") == (1,)
+    text(msd / "dataset.json", json.dumps(MSD | {"labels": {"background": 0, "pancreas": 1}}))
+    with pytest.raises(ManifestError, match="see source nnunet"):
+        read_source("msd_pancreas", msd)
+
+
+def test_masks_of_fractions_are_refused(msd):
+    volume(msd / "labelsTr/pancreas_001.nii.gz", (0.5,), dtype=np.float32)
+    with pytest.raises(ManifestError, match="a mask holds whole numbers"):
+        read_source("msd_pancreas", msd)
+
+
+def test_nih_pancreas_ct(tmp_path):
+    """DICOM folders as published; labels in their own archive; 0025 withdrawn."""
+    for number in ("0001", "0025"):
+        text(tmp_path / f"Pancreas-CT/PANCREAS_{number}/11-24-2015-x/Pancreas-1/000001.dcm", "DICM")
+        volume(tmp_path / f"TCIA_pancreas_labels-02-05-2017/label{number}.nii.gz", (1,))
+    volume(tmp_path / "TCIA_pancreas_labels-02-05-2017/label0002.nii.gz", (1,))
+    volume(tmp_path / "nifti/PANCREAS_0002.nii.gz")
+    manifest = read_source("nih_pancreas_ct", tmp_path)
+    images = column(manifest, "image")
+    assert images == {
+        "nih_pancreas_0001": "Pancreas-CT/PANCREAS_0001/11-24-2015-x/Pancreas-1",
+        "nih_pancreas_0002": "nifti/PANCREAS_0002.nii.gz",
+    }
+    assert states(manifest, "nih_pancreas_0001", "pdac", "pannet", "pancreas") == (0, 0, 1)
+    assert "cyst" not in manifest.classes
+
+
+def test_panorama(tmp_path):
+    for study in ("100000_00001", "100000_00002", "100001_00001"):
+        volume(tmp_path / f"batch_1/{study}_0000.nii.gz")
+    volume(tmp_path / "panorama_labels/automatic_labels/100000_00001.nii.gz", (2, 4))
+    volume(tmp_path / "panorama_labels/manual_labels/100000_00001.nii.gz", (1, 2, 3, 4, 5, 6))
+    volume(tmp_path / "panorama_labels/automatic_labels/100000_00002.nii.gz", (2, 4))
+    manifest = read_source("panorama", tmp_path)
+    assert column(manifest, "patient_id") == {"100000_00001": "100000", "100000_00002": "100000"}
+    assert column(manifest, "annotation") == {"100000_00001": "manual", "100000_00002": "automatic"}
+    assert states(manifest, "100000_00001", "pdac", "pancreas", "duct", "bile_duct", "veins", "arteries") == (1,) * 6
+    assert states(manifest, "100000_00002", "pdac", "duct", "arteries") == (0, 0, 0)
+    assert not {"cyst", "pannet", "tumour"} & set(manifest.classes)
+    assert set(manifest.cards["panorama"].derived_from) == {"msd_pancreas", "nih_pancreas_ct"}
+    assert len(read_source("panorama", tmp_path, unlabelled=True)) == 3
+    volume(tmp_path / "batch_2/100000_00001_0000.nii.gz")
+    with pytest.raises(ManifestError, match="are the same study"):
+        read_source("panorama", tmp_path)
+
+
+def test_flare22(tmp_path):
+    volume(tmp_path / "images/FLARE22_Tr_0001_0000.nii.gz")
+    volume(tmp_path / "labels/FLARE22_Tr_0001.nii.gz", (1, 4, 13))
+    volume(tmp_path / "unlabeled/Case_00001_0000.nii.gz")
+    manifest = read_source("flare22", tmp_path)
+    classes = ("liver", "pancreas", "kidney_left", "kidney_right")
+    assert states(manifest, "FLARE22_Tr_0001", *classes) == (1, 1, 1, 0)
+    assert len(read_source("flare22", tmp_path, unlabelled=True)) == 2
+    volume(tmp_path / "labels/FLARE22_Tr_0002.nii.gz", (1,))
+    with pytest.raises(ManifestError, match=r"1 masks have no image, the first is labels/FLARE22_Tr_0002"):
+        read_source("flare22", tmp_path)
+
+
+def nnunet(root, labels, channels=1, ending=".nii.gz"):
+    names = {str(k): f"CT{k}" for k in range(channels)}
+    about = {"channel_names": names, "labels": labels, "numTraining": 1, "file_ending": ending}
+    text(root / "dataset.json", json.dumps(about))
+    for k in range(channels):
+        volume(root / f"imagesTr/case_1_{k:04d}{ending}")
+        volume(root / f"imagesTs/case_9_{k:04d}{ending}")
+    return root
+
+
+def test_nnunet_with_two_channels_and_regions(tmp_path):
+    root = nnunet(
+        tmp_path / "Dataset001_Pancreas", {"background": 0, "lesion": [2, 3], "PDAC": 2, "cyst": 3}, channels=2
+    )
+    volume(root / "labelsTr/case_1.nii.gz", (2,))
+    manifest = read_source("nnunet", root)
+    assert manifest.space.name == "pancreatic_ct"
+    assert states(manifest, "case_1", "pdac", "cyst", "tumour") == (1, 0, 1)
+    assert column(manifest, "image_0001")["case_1"] == "imagesTr/case_1_0001.nii.gz"
+    assert column(manifest, "split") == {"case_1": "", "case_9": "test"}
+    assert states(manifest, "case_9", "pdac") == (None,)
+    card = manifest.cards["dataset001_pancreas"]
+    assert card.mask_values == {2: ("tumour", "pdac"), 3: ("tumour", "cyst")}
+    (root / "imagesTr/case_1_0001.nii.gz").unlink()
+    with pytest.raises(ManifestError, match="1 of 2 channel 1 files are missing"):
+        read_source("nnunet", root)
+
+
+def test_nnunet_refuses_what_it_cannot_say(tmp_path):
+    root = nnunet(tmp_path, {"background": 0, "thing": 1, "ignore": 2})
+    volume(root / "labelsTr/case_1.nii.gz", (1,))
+    with pytest.raises(ManifestError, match="marks voxels nobody read"):
+        read_source("nnunet", root)
+    text(root / "dataset.json", json.dumps({"labels": {"0": "background"}}))
+    with pytest.raises(ManifestError, match="the other way round"):
+        read_source("nnunet", root)
+
+
+def test_pairs_by_pattern(tmp_path):
+    for case in ("STS_001", "STS_002"):
+        volume(tmp_path / case / "ct.nii.gz")
+    volume(tmp_path / "STS_001" / "tumour.nii.gz", (1,))
+    options = {"image_pattern": "{case}/ct.nii.gz", "mask_pattern": "{case}/tumour.nii.gz"}
+    manifest = read_source(
+        "image_mask_pairs", tmp_path, mask_values="1=tumour", label_space="sarcoma_ct", source_name="sts", **options
+    )
+    assert states(manifest, "STS_001", "sarcoma") == (1,)
+    assert states(manifest, "STS_002", "sarcoma") == (None,)
+    assert column(manifest, "mask") == {"STS_001": "STS_001/tumour.nii.gz", "STS_002": ""}
+    with pytest.raises(ManifestError, match="Give --mask-values"):
+        read_source("image_mask_pairs", tmp_path, **options)
+    with pytest.raises(ManifestError, match="expected a value above 0"):
+        read_source("image_mask_pairs", tmp_path, mask_values="0=x", **options)
+    with pytest.raises(ManifestError, match="no file fits --image-pattern"):
+        read_source("image_mask_pairs", tmp_path, mask_values="1=a", image_pattern="ct/{case}.nii")
+    with pytest.raises(ManifestError, match=r"write \{case\}"):
+        read_source("image_mask_pairs", tmp_path, mask_values="1=a", image_pattern="ct.nii.gz")
+
+
+def test_a_value_may_have_several_classes_or_none(tmp_path):
+    volume(tmp_path / "images/p1_a.nii.gz")
+    volume(tmp_path / "masks/p1_a.nii.gz", (1, 2, 9))
+    manifest = read_source(
+        "image_mask_pairs", tmp_path, mask_values="1=pancreas,2=pdac+pancreas,3=cyst,9=", label_space="pancreatic_ct",
+        patient_pattern=r"^(p\d+)_",
+    )  # fmt: skip
+    assert states(manifest, "p1_a", "pdac", "pancreas", "cyst") == (1, 1, 0)
+    assert column(manifest, "patient_id") == {"p1_a": "p1"}
+
+
+def test_organ_files_are_merged_and_an_absent_one_is_unknown(tmp_path):
+    volume(tmp_path / "ImageTr/PanTS_00000001/ct.nii.gz")
+    volume(tmp_path / "ImageTe/PanTS_00009001/ct.nii.gz")
+    below = tmp_path / "LabelTr/PanTS_00000001/segmentations"
+    volume(below / "pancreas.nii.gz", (1, 1, 1))
+    volume(below / "pancreatic_lesion.nii.gz", (0, 1))
+    volume(below / "veins.nii.gz")
+    volume(below / "kidney_left.nii.gz", (0, 0, 0, 1))
+    manifest = read_source(
+        "pants", tmp_path, masks_out=tmp_path / "merged", classes="tumour,pancreas,veins,duct,kidney,kidney_left"
+    )
+    case = "PanTS_00000001"
+    assert states(manifest, case, "tumour", "pancreas", "veins", "kidney_left") == (1, 1, 0, 1)
+    assert states(manifest, case, "duct", "kidney") == (None, None)  # no file; only one of two kidneys
+    assert states(manifest, "PanTS_00009001", "pancreas") == (None,)
+    assert column(manifest, "split") == {case: "", "PanTS_00009001": "test"}
+    import nibabel
+
+    merged = np.asarray(nibabel.load(tmp_path / "merged" / f"{case}.nii.gz").dataobj).reshape(-1)
+    assert merged[:5].tolist() == [2, 3, 2, 32, 0]  # bits: tumour 1, pancreas 2, veins 4, duct 8, kidney 16, left 32
+    card = manifest.cards["pants"]
+    assert card.mask_values == {2: ("pancreas",), 3: ("tumour", "pancreas"), 32: ("kidney_left",)}
+    before = (tmp_path / "merged" / f"{case}.nii.gz").stat().st_mtime_ns
+    again = read_source("pants", tmp_path, masks_out=tmp_path / "merged", classes=card.classes)
+    assert again.table.equals(manifest.table)
+    assert (tmp_path / "merged" / f"{case}.nii.gz").stat().st_mtime_ns == before
+
+
+def test_abdomen_atlas(tmp_path):
+    for case in ("BDMAP_00000001", "BDMAP_00000002"):
+        volume(tmp_path / case / "ct.nii.gz")
+        volume(tmp_path / case / "combined_labels.nii.gz", (77,))
+        volume(tmp_path / case / "segmentations" / "postcava.nii.gz", (1,))
+        for side in ("left", "right"):
+            volume(tmp_path / case / "segmentations" / f"kidney_{side}.nii.gz", (0, 1))
+    volume(tmp_path / "BDMAP_00000002/segmentations/gall_bladder.nii.gz", affine=np.diag([2, 1, 1, 1]))
+    with pytest.raises(ManifestError, match="lies on another grid"):
+        read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m")
+    volume(tmp_path / "BDMAP_00000002/segmentations/gall_bladder.nii.gz")
+    manifest = read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m")
+    assert states(manifest, "BDMAP_00000001", "kidney", "inferior_vena_cava", "gallbladder") == (1, 1, None)
+    assert states(manifest, "BDMAP_00000002", "gallbladder", "liver") == (0, None)
+    assert {"msd_pancreas", "nih_pancreas_ct"} <= set(manifest.cards["abdomen_atlas"].derived_from)
+    with pytest.raises(ManifestError, match="at most 8"):
+        nine = [*manifest.cards["abdomen_atlas"].classes, "colon"]
+        read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m", classes=nine)
+    with pytest.raises(LabelError, match="has no masks of 'pdac'"):
+        read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m", classes="pdac")
+
+
+@pytest.mark.data
+def test_a_real_organ_map_with_the_packaged_card(data_folder):
+    """The TotalSegmentator map of the real CT holds a liver and no prostate (it ends above the pelvis)."""
+    from la_medical.manifest import load_card
+
+    manifest = read_source(
+        "image_mask_pairs", data_folder, card=load_card("totalsegmentator"),
+        image_pattern="{case}/ct.nii.gz", mask_pattern="{case}/organs.nii.gz",
+    )  # fmt: skip
+    labelled = manifest.table.dropna(subset=["label.liver"])["case_id"].tolist()
+    assert labelled == ["abdomen_ct"]
+    assert states(manifest, "abdomen_ct", "liver", "spleen", "pancreas", "prostate") == (1, 1, 1, 0)
