@@ -1,0 +1,157 @@
+"""The figures of a detector: FROC, sensitivity by size, patient confusion, patient scores, parts of the cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from la_medical.reports.drawing import BLUE, FAINT, INK, ORANGE, Drawing, drawn, file_stem
+
+
+def froc(name: str, curve: pd.DataFrame, rates: Sequence[Mapping[str, Any]], *, lesions: str) -> Drawing:
+    """FROC of class `name`: `curve` has false_positives_per_volume and sensitivity; `rates` carry intervals."""
+    with_interval = [
+        (one["false_positives_per_volume"], one["sensitivity"])
+        for one in rates
+        if one["sensitivity"]["estimate"] is not None and one["sensitivity"]["low"] is not None
+    ]
+    method = with_interval[0][1]["method"] if with_interval else "no interval"
+
+    def paint(axes: Any) -> None:
+        axes.step(curve["false_positives_per_volume"], curve["sensitivity"], where="post", color=BLUE)
+        for rate, figure in with_interval:
+            axes.plot([rate, rate], [figure["low"], figure["high"]], color=ORANGE, linewidth=1.4)
+            axes.plot(rate, figure["estimate"], marker="o", markersize=4, color=ORANGE)
+        axes.set_xscale("symlog", linthresh=0.125, base=2)
+        axes.set_xticks([0, 0.125, 0.25, 0.5, 1, 2, 4, 8], ["0", "1/8", "1/4", "1/2", "1", "2", "4", "8"])
+        axes.minorticks_off()
+        axes.set(xlabel="False positives per volume", ylabel="Lesion sensitivity", xlim=(0, 8.5), ylim=(-0.02, 1.02))
+
+    return drawn(
+        file_stem("froc", name), paint, title=f"FROC, {name}", data=curve,
+        alt=f"Free-response ROC curve of {name}",
+        caption=f"{lesions}. Every threshold is kept, the lowest too. Dots: lesion sensitivity at fixed rates, "
+        f"{method}.",
+    )  # fmt: skip
+
+
+def by_size(name: str, bins: Sequence[Mapping[str, Any]]) -> Drawing:
+    """Lesion sensitivity in size bins, with exact intervals and denominators."""
+    data = pd.DataFrame([{"size": one["value"], **one["sensitivity"]} for one in bins])
+    shown = data[data["estimate"].notna()]
+
+    def paint(axes: Any) -> None:
+        places = np.arange(len(data))
+        counted = zip(data["size"], data["numerator"], data["denominator"], strict=True)
+        axes.set_xticks(places, [f"{size}\n{k}/{n}" for size, k, n in counted], fontsize=8)
+        values = shown[["estimate", "low", "high"]].to_numpy(dtype=float)
+        if len(values):
+            spread = np.maximum(0, np.stack([values[:, 0] - values[:, 1], values[:, 2] - values[:, 0]]))
+            axes.errorbar(
+                shown.index, values[:, 0], yerr=spread, color=BLUE, marker="s", markersize=7, capsize=4,
+                linestyle="none",
+            )  # fmt: skip
+        axes.set(ylabel="Lesion sensitivity", xlim=(-0.5, len(data) - 0.5), ylim=(-0.03, 1.05))
+
+    return drawn(
+        file_stem("sensitivity_by_size", name), paint, title=f"Sensitivity by size, {name}", data=data, size=(5.2, 3.8),
+        alt=f"Lesion sensitivity of {name} by longest axial diameter",
+        caption="Found lesions over all lesions by longest axial diameter, at the operating point; bars: "
+        "Clopper-Pearson 95%. A bin without lesions has no mark.",
+    )  # fmt: skip
+
+
+def confusion(content: Mapping[str, Any]) -> Drawing:
+    """Patients by reference class (rows) and called class (columns); `content` is `confusion` of metrics.json."""
+    rows, columns, counts = content["rows"], content["columns"], content["counts"]
+    data = pd.DataFrame(counts, index=rows, columns=columns)
+    totals = np.maximum(data.sum(axis=1).to_numpy(), 1)
+
+    def paint(axes: Any) -> None:
+        from matplotlib.patches import Rectangle
+
+        axes.grid(visible=False)
+        for y, row in enumerate(rows):
+            for x, column in enumerate(columns):
+                right = row == column or (column == "none" and row not in columns)
+                share = counts[y][x] / totals[y]
+                axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=BLUE if right else ORANGE,
+                                         alpha=0.05 + 0.5 * share if counts[y][x] else 0.0, linewidth=0))  # fmt: skip
+                axes.text(x, y, f"{counts[y][x]}\n{100 * share:.0f}%", ha="center", va="center", fontsize=9, color=INK)
+        axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel="Called", ylabel="Reference")
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_yticks(range(len(rows)), [f"{row} (n = {data.loc[row].sum()})" for row in rows])
+
+    return drawn(
+        "confusion", paint, title="Patients: reference against called class",
+        data=data.rename_axis("reference").reset_index(), size=(2.2 + 0.9 * len(columns), 1.4 + 0.7 * len(rows)),
+        alt="Matrix of patients by reference class and by called class",
+        caption=f"{int(data.to_numpy().sum())} patients; per cent of the row. Among the classes that reach their "
+        "operating point the highest score decides; none: no class reaches it.",
+    )  # fmt: skip
+
+
+def patient_scores(name: str, patients: pd.DataFrame, *, threshold: float | None) -> Drawing:
+    """Scores of patients by reference class: one dot a patient, those with the class filled."""
+    groups = sorted(patients["reference_class"].unique().tolist())
+
+    def paint(axes: Any) -> None:
+        generator = np.random.default_rng(0)
+        for y, group in enumerate(groups):
+            rows = patients[patients["reference_class"] == group]
+            height = y + generator.uniform(-0.25, 0.25, len(rows))
+            truth = rows["truth"].to_numpy(dtype=bool)
+            for kind, colour, marker in ((truth, ORANGE, "o"), (~truth, BLUE, "x")):
+                axes.plot(rows["score"].to_numpy()[kind], height[kind], linestyle="none", marker=marker, markersize=4,
+                          color=colour, alpha=0.7)  # fmt: skip
+        if threshold is not None:
+            axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
+        axes.set_yticks(range(len(groups)), [f"{g} ({int((patients['reference_class'] == g).sum())})" for g in groups])
+        axes.set(xlabel=f"Patient score for {name}", ylim=(len(groups) - 0.5, -0.5))
+
+    line = " Dashed: the operating point." if threshold is not None else ""
+    columns = ["patient_id", "source", "reference_class", "truth", "score"]
+    return drawn(
+        file_stem("scores", name), paint, title=f"Patient scores, {name}", data=patients[columns],
+        alt=f"Patient scores for {name} by reference class",
+        caption=f"{len(patients)} patients: circles have the class, crosses are controls.{line}",
+    )  # fmt: skip
+
+
+def strata(name: str, parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawing | None:
+    """Sensitivity and specificity in parts of the cohort; None where no column tells patients apart."""
+    rows = [
+        {"column": column, "value": one["value"], "metric": kind, **one[kind]}
+        for column, values in parts.items()
+        if column != "largest_lesion" and len(values) > 1
+        for one in values
+        for kind in ("sensitivity", "specificity")
+        if one.get(kind) and one[kind]["estimate"] is not None
+    ]
+    if not rows:
+        return None
+    data = pd.DataFrame(rows)
+    labels = list(dict.fromkeys(zip(data["column"], data["value"], strict=True)))
+
+    def paint(axes: Any) -> None:
+        for kind, colour, marker, shift in (("sensitivity", ORANGE, "o", -0.13), ("specificity", BLUE, "s", 0.13)):
+            mine = data[data["metric"] == kind]
+            y = np.array([labels.index(key) for key in zip(mine["column"], mine["value"], strict=True)], dtype=float)
+            x = mine[["estimate", "low", "high"]].to_numpy(dtype=float)
+            spread = np.maximum(0, np.stack([x[:, 0] - x[:, 1], x[:, 2] - x[:, 0]]))
+            axes.errorbar(x[:, 0], y + shift, xerr=spread, color=colour, marker=marker, markersize=5, capsize=2,
+                          linestyle="none", label=kind)  # fmt: skip
+        axes.set_yticks(range(len(labels)), [f"{column}: {value}" for column, value in labels])
+        axes.axvline(1, color=FAINT, linewidth=0.6)
+        axes.set(xlim=(-0.02, 1.02), ylim=(len(labels) - 0.5, -0.5))
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+
+    return drawn(
+        file_stem("strata", name), paint, title=f"Parts of the cohort, {name}", data=data,
+        size=(5.2, 1.4 + 0.42 * len(labels)), alt=f"Sensitivity and specificity for {name} in parts of the cohort",
+        caption="Sensitivity and specificity at the operating point; bars: Clopper-Pearson 95%. Denominators stand in "
+        "the CSV.",
+    )  # fmt: skip
