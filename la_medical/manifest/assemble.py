@@ -16,7 +16,7 @@ import pandas as pd
 from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import LabelClass, LabelSpace, spelling_key
 from la_medical.manifest.card import SourceCard
-from la_medical.manifest.table import COLUMNS, LABEL_PREFIX, Manifest, from_columns, read_manifest
+from la_medical.manifest.table import COLUMNS, LABEL_PREFIX, Manifest, from_columns, paths_leaving_root, read_manifest
 
 ORIGINAL_ID = "original_case_id"
 """Metadata column with the ID a source gave, where two sources gave the same one."""
@@ -72,7 +72,7 @@ def assemble(
     metadata = sorted(name for name in joined.columns if name not in COLUMNS and not name.startswith(LABEL_PREFIX))
     labels = [LABEL_PREFIX + name for name in space.names if LABEL_PREFIX + name in joined]
     joined = joined[[*COLUMNS, *metadata, *labels]]
-    absolute = any(_is_absolute(name) for part in parts for name in (*part.table["image"], *part.table["mask"]))
+    absolute = any(len(paths_leaving_root(part.table[column])) for part in parts for column in ("image", "mask"))
     assembled = from_columns(
         joined, root=root, space=space, cards=_merged_cards(parts, cards, joined, space), allow_absolute=absolute
     )
@@ -195,10 +195,6 @@ def _unknown_class(part: Manifest, name: str, space: LabelSpace) -> str:
     near = space.nearest(name)
     hint = f"did you mean {near!r}?" if near else f"its classes are: {', '.join(space.names)}"
     return f"{part.named}: class {name!r} is not in label space {space.name}; {hint} (--drop-unknown leaves it out)"
-
-
-def _is_absolute(name: str) -> bool:
-    return name.startswith(("/", "\\")) or ".." in name or name[1:2] == ":"
 
 
 def _below(paths: pd.Series, prefix: str) -> pd.Series:

@@ -166,7 +166,7 @@ def write_manifest(manifest: Manifest, path: str | Path, *, command: str) -> Pat
     table = manifest.table.sort_values("case_id", kind="stable").reset_index(drop=True)
     with written_whole(path) as temporary:
         _write_table(table, temporary, path)
-    absolute = any(_leaves_root(name) for column in ("image", "mask") for name in table[column].unique())
+    absolute = any(len(paths_leaving_root(table[column])) for column in ("image", "mask"))
     about: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "root": _recorded_root(manifest.root, path.parent),
@@ -307,6 +307,12 @@ def _check_splits(splits: pd.Series, named: str) -> None:
         )
 
 
+def paths_leaving_root(names: pd.Series) -> pd.Series:
+    """Those of `names` that are absolute or climb above the root."""
+    suspicious = names[names.str.contains(r"^[/\\]|\.\.|^.:", regex=True)]
+    return suspicious[[_leaves_root(str(name)) for name in suspicious]]
+
+
 def _leaves_root(name: str) -> bool:
     posix = PurePosixPath(name.replace("\\", "/"))
     return posix.is_absolute() or ".." in posix.parts or (len(name) > 1 and name[1] == ":")
@@ -314,14 +320,11 @@ def _leaves_root(name: str) -> bool:
 
 def _check_paths(fixed: Mapping[str, pd.Series], named: str) -> None:
     for column in ("image", "mask"):
-        text = fixed[column]
-        suspicious = text[text.str.contains(r"^[/\\]|\.\.|^.:", regex=True)]
-        for row, name in suspicious.items():
-            if _leaves_root(str(name)):
-                raise ManifestError(
-                    f"{named}: {column} {name!r} in row {int(str(row)) + 1} leaves the manifest's root; "
-                    "write paths relative to the root"
-                )
+        for row, name in paths_leaving_root(fixed[column]).items():
+            raise ManifestError(
+                f"{named}: {column} {name!r} in row {int(str(row)) + 1} leaves the manifest's root; "
+                "write paths relative to the root"
+            )
 
 
 def _labels(frame: pd.DataFrame, space: LabelSpace, named: str) -> dict[str, pd.Series]:

@@ -130,7 +130,7 @@ def _derived(manifest: Manifest, found: Sequence[Inspection] | None) -> Check:
     """Sources that hold one another's images: a failure unless equal pixels show which images these are."""
     name = "derived sources across splits"
     table = manifest.table
-    splits = {source: set(part[part != ""]) for source, part in table.groupby("source")["split"]}
+    splits = {source: set(part.unique()) - {""} for source, part in table.groupby("source")["split"]}
     pairs = [(one, other, why) for one, other, why in derived_sources(manifest) if len(splits[one] | splits[other]) > 1]
     uncarded = sorted(set(table["source"]) - set(manifest.cards))
     if not pairs and uncarded and len(splits) > 1:
