@@ -22,6 +22,14 @@ def interval_in_words(figure: Mapping[str, Any], *, percent: bool = False) -> st
     return f"{shown} ({'; '.join(inside)})" if inside else shown
 
 
+def stacked(figure: Mapping[str, Any], *, percent: bool = False) -> str:
+    """The same for a table cell: value, counts and interval on lines of their own."""
+    if figure["estimate"] is None:
+        return f"undefined\n{figure['reason']}"
+    head, _, rest = interval_in_words(figure, percent=percent).partition(" (")
+    return "\n".join([head, *rest.rstrip(")").split("; ")]) if rest else head
+
+
 def class_sentence(name: str, entry: Mapping[str, Any]) -> str:
     """One line of a class: AUC, sensitivity and specificity, with counts and intervals."""
     counts = f"{entry['positives']} positives, {entry['negatives']} negatives"

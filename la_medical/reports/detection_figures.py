@@ -144,7 +144,10 @@ def strata(name: str, parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawi
             spread = np.maximum(0, np.stack([x[:, 0] - x[:, 1], x[:, 2] - x[:, 0]]))
             axes.errorbar(x[:, 0], y + shift, xerr=spread, color=colour, marker=marker, markersize=5, capsize=2,
                           linestyle="none", label=kind)  # fmt: skip
-        axes.set_yticks(range(len(labels)), [f"{column}: {value}" for column, value in labels])
+        counts = data.pivot_table(index=["column", "value"], columns="metric", values="denominator", observed=True)
+        counts = counts.reindex(columns=["sensitivity", "specificity"]).fillna(0).astype(int)
+        named = [f"{key[0]}: {key[1]} ({counts.loc[key].iloc[0]} / {counts.loc[key].iloc[1]})" for key in labels]
+        axes.set_yticks(range(len(labels)), named)
         axes.axvline(1, color=FAINT, linewidth=0.6)
         axes.set(xlim=(-0.02, 1.02), ylim=(len(labels) - 0.5, -0.5))
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
@@ -152,6 +155,6 @@ def strata(name: str, parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawi
     return drawn(
         file_stem("strata", name), paint, title=f"Parts of the cohort, {name}", data=data,
         size=(5.2, 1.4 + 0.42 * len(labels)), alt=f"Sensitivity and specificity for {name} in parts of the cohort",
-        caption="Sensitivity and specificity at the operating point; bars: Clopper-Pearson 95%. Denominators stand in "
-        "the CSV.",
+        caption="Sensitivity and specificity at the operating point; bars: Clopper-Pearson 95%. In brackets: "
+        "patients with the class / controls.",
     )  # fmt: skip

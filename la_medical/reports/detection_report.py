@@ -11,7 +11,7 @@ import pandas as pd
 
 from la_medical.artifacts import read_json
 from la_medical.detection.tables import CandidatesFolder, read_candidates
-from la_medical.diagnosis.sentences import interval_in_words
+from la_medical.diagnosis.sentences import interval_in_words, stacked
 from la_medical.errors import PredictionError
 from la_medical.manifest import Manifest, read_manifest
 from la_medical.reports import detection_figures, figures
@@ -123,21 +123,13 @@ def _cautions(content: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _stacked(figure: Mapping[str, Any], percent: bool) -> str:
-    if figure["estimate"] is None:
-        return f"undefined\n{figure['reason']}"
-    text = interval_in_words(figure, percent=percent)
-    head, _, rest = text.partition(" (")
-    return "\n".join([head, *rest.rstrip(")").split("; ")]) if rest else head
-
-
 def _figures_table(content: Mapping[str, Any]) -> Table:
     columns = ["Class", "Positives / controls", *(title for _, title, _ in FIGURES)]
     rows = []
     for name, entry in content["classes"].items():
         counts = entry["counts"]
         cells = [name, f"{counts['positives']} / {counts['controls']}\ncontrols: {counts['controls_are']}"]
-        cells += [_stacked(entry[key], percent) for key, _, percent in FIGURES]
+        cells += [stacked(entry[key], percent=percent) for key, _, percent in FIGURES]
         rows.append((cells, False))
     note = (
         f"Sensitivity and specificity by patient, Clopper-Pearson exact. {content['positive_rule'].capitalize()}. "
@@ -156,7 +148,7 @@ def _point_tables(content: Mapping[str, Any]) -> list[Table]:
         for kind in ("sensitivity", "specificity"):
             rows.append((
                 [f"{name}, {kind}", wanted, f"{point['threshold']:.4g}",
-                 _stacked(point["achieved_where_chosen"][kind], True), _stacked(entry[kind], True),
+                 stacked(point["achieved_where_chosen"][kind], percent=True), stacked(entry[kind], percent=True),
                  _shift(point["shift"][kind])],
                 False,
             ))  # fmt: skip

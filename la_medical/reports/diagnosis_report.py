@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from la_medical.diagnosis import Diagnosis
-from la_medical.diagnosis.sentences import interval_in_words
+from la_medical.diagnosis.sentences import interval_in_words, stacked
 from la_medical.errors import InputError
 from la_medical.manifest import Manifest
 from la_medical.reports import figures
@@ -151,8 +151,9 @@ def _figures_table(
         if len(metrics["sources"]) > 1:
             scopes += [(source, part["classes"][name], source) for source, part in metrics["sources"].items()]
         for label, figures_, source in scopes:
+            at = "" if source is None else f"source {source}, "
             cells = [label, f"{figures_['positives']} / {figures_['negatives']}"]
-            cells += _cells(figures_)
+            cells += _cells(figures_, f" in {at}split {metrics['split']}")
             alone = figures_.get("auroc_of_source_alone", {}).get("estimate")
             cells.append("" if alone is None or len(metrics["sources"]) < 2 else f"{alone:.3f}")
             if audited:
@@ -167,17 +168,16 @@ def _figures_table(
     return Table("figures", "Figures per class and source", columns, rows, note)
 
 
-def _cells(entry: Mapping[str, Any]) -> list[str]:
-    """Four figures, the interval on a line of its own; a reason that several of them share is said once."""
+def _cells(entry: Mapping[str, Any], where: str) -> list[str]:
+    """Four figures; a reason that several of them share is said once, without `where`, which the row says."""
     cells: list[str] = []
     said: set[str] = set()
     for key in ("auroc", "average_precision", "sensitivity", "specificity"):
-        if entry[key]["estimate"] is not None:
-            cells.append(interval_in_words(entry[key], percent=key.endswith("ity")).replace(" (", "\n(", 1))
-            continue
-        reason = str(entry[key]["reason"]).split(" in source ")[0].split(" in split ")[0]
-        cells.append(UNDEFINED if reason in said else f"{UNDEFINED}\n({reason})")
-        said.add(reason)
+        reason = entry[key]["reason"] if entry[key]["estimate"] is None else None
+        text = stacked(entry[key], percent=key.endswith("ity")).replace(where, "")
+        cells.append(UNDEFINED if reason in said else text)
+        if reason is not None:
+            said.add(reason)
     return cells
 
 
