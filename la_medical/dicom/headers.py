@@ -90,8 +90,8 @@ def read_open_header(handle: int) -> Header | NoHeader:
             return _parsed(data, size)
         except NeedsMoreError as more:
             needed = int(more.args[0])
-            if needed > size or needed > MAX_HEADER:
-                return _with_pydicom(handle, size) if _may_be_dicom(data) else NoHeader(NOT_DICOM)
+            if needed > size or needed > MAX_HEADER or len(data) >= size:  # nothing more to read
+                return NoHeader(TRUNCATED_HEADER if data[128:132] == b"DICM" else NOT_DICOM)
             data = _first_bytes(handle, min(size, max(needed + FIRST_BYTES, 4 * len(data))))
             if len(data) < needed:  # the file shrank while it was read
                 return NoHeader(TRUNCATED_HEADER)
