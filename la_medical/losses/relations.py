@@ -1,5 +1,6 @@
 """`union_of` and `excludes` of a label space as matrices, applied to whole batches or voxels at once."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -58,6 +59,7 @@ class Relations(nn.Module):
         self.num_classes = num_classes
         self.has_unions = bool(unions)
         self.has_exclusions = bool(pairs)
+        self.unions_exclusive = all(exclusive[a, b] for g in unions.values() for a, b in itertools.combinations(g, 2))
         self._keep(members=members, union_index=torch.tensor(list(unions), dtype=torch.long), exclusive=exclusive)
         self._keep(rivalled=torch.tensor(list(rivals), dtype=torch.long))
         self._keep(**dict(zip(("member_index", "is_member"), _padded(list(unions.values())), strict=True)))

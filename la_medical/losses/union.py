@@ -13,58 +13,60 @@ from torch.nn import functional
 from la_medical.losses.dice import Reduce, batch_dice
 from la_medical.losses.masked_mean import known_entries, masked_mean, widened
 from la_medical.losses.partial_label import check_shapes
-from la_medical.losses.relations import Relations, along, count
+from la_medical.losses.relations import Relations, along
 
 _LOG_2 = math.log(2.0)
 
 
-def union_bce(logits: Tensor, targets: Tensor, relations: Relations, normalisation: str = "global") -> Tensor:
-    """Cross-entropy of the derived p_u against the union's label, wherever that is known.
+def union_terms(
+    logits: Tensor,
+    targets: Tensor,
+    relations: Relations,
+    normalisation: str = "global",
+    smoothing: float = 1.0,
+    reduce: Reduce | None = None,
+    competing: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and batch Dice of the derived p_u against the union's label, wherever that is known.
 
-    Members known to be negative stay out of the product, and where a member is known to be positive nothing is left
-    to learn. Where the union is 0 the term is the members' own cross-entropy against 0.
+    Where the union is 1, members known to be negative stay out of the product; where it is 0, the cross-entropy is
+    the members' own against 0.
 
     Args:
         logits: (B, K) or (B, K, *spatial).
         targets: the same shape, NaN where unknown.
         relations: the unions among the K classes.
-        normalisation: as in `masked_mean`; `per_class` is per union.
+        normalisation: of the cross-entropy, as in `masked_mean`; `per_class` is per union.
+        smoothing: of the Dice, as in `batch_dice`.
+        reduce: of the Dice, as in `batch_dice`.
+        competing: as in `union_log_probabilities`.
 
     Returns:
-        A scalar; 0 with zero gradients if no union is known.
+        Two scalars; 0 with zero gradients if no union is known.
     """
     check_shapes(logits, targets)
-    labels, taking_part = _open_labels(targets, relations)
-    log_p, log_q = union_log_probabilities(logits, relations, taking_part)
-    return masked_mean(-torch.where(labels > 0.5, log_p, log_q), known_entries(labels), normalisation)
+    labels, taking_part = _teaching(targets, relations)
+    log_p, log_q = union_log_probabilities(logits, relations, taking_part, competing)
+    bce = masked_mean(-torch.where(labels > 0.5, log_p, log_q), known_entries(labels), normalisation)
+    return bce, batch_dice(log_p.exp(), labels, smoothing, reduce)
 
 
-def union_dice(
-    logits: Tensor, targets: Tensor, relations: Relations, smoothing: float = 1.0, reduce: Reduce | None = None
-) -> Tensor:
-    """Batch Dice of the derived p_u, over the same voxels as `union_bce`; the other arguments as in `batch_dice`."""
-    check_shapes(logits, targets)
-    labels, taking_part = _open_labels(targets, relations)
-    log_p, _log_q = union_log_probabilities(logits, relations, taking_part)
-    return batch_dice(log_p.exp(), labels, smoothing, reduce)
-
-
-def _open_labels(targets: Tensor, relations: Relations) -> tuple[Tensor, Tensor]:
+def _teaching(targets: Tensor, relations: Relations) -> tuple[Tensor, Tensor]:
     """The unions' labels (B, U, *spatial), NaN where they teach nothing, and the members that take part (B, U, M, ...).
 
     Where a union teaches nothing none of its members takes part: garbage there stays out of the gradient.
     """
-    known = known_entries(targets)
-    is_open = ~(known & (targets <= 0.5))
-    settled = count(relations.members, known & (targets > 0.5)) > 0
     labels = targets[:, relations.union_index]
-    teaching = known_entries(labels) & ~settled & (count(relations.members, is_open) > 0)
-    taking_part = is_open[:, relations.member_index] & teaching.unsqueeze(2)
-    return torch.where(teaching, labels, float("nan")), taking_part
+    present = (labels > 0.5).unsqueeze(2)
+    absent = known_entries(targets) & (targets <= 0.5)
+    taking_part = ~(absent[:, relations.member_index] & present) & along(relations.is_member, targets.dim() - 2)
+    # Present, and every member known to be absent, is a contradiction: nothing can be blamed for it.
+    teaching = known_entries(labels) & taking_part.any(dim=2)
+    return torch.where(teaching, labels, float("nan")), taking_part & teaching.unsqueeze(2)
 
 
 def union_log_probabilities(
-    logits: Tensor, relations: Relations, taking_part: Tensor | None = None
+    logits: Tensor, relations: Relations, taking_part: Tensor | None = None, competing: bool = False
 ) -> tuple[Tensor, Tensor]:
     """log p_u and log(1 - p_u), each (B, U, *spatial), from the logits of the members.
 
@@ -73,13 +75,19 @@ def union_log_probabilities(
         relations: U unions of at most M members among K classes.
         taking_part: booleans (B, U, M, *spatial); a member that does not take part counts as absent. A union of
             which none does has p_u = 0; its log p_u is the lowest finite number, without gradient.
+        competing: the members exclude each other and share one softmax with a background of logit 0
+            (`competing_logits`, of which `logits` are the input). p_u is then the sum of their shares, whose logit
+            is log(sum of e^{z_m}); 1 - prod(1 - p_m) would be less than that and would reward picking one member.
     """
     here = along(relations.is_member, logits.dim() - 2)
     if taking_part is not None:
         here = here & taking_part
     z = torch.where(here, widened(logits)[:, relations.member_index], 0)  # (B, U, M, *spatial)
-    total = torch.where(here, functional.softplus(z), 0).sum(dim=2)
     lowest = torch.finfo(z.dtype).min
+    if competing:
+        logit = torch.where(here, z, lowest).logsumexp(dim=2)
+        return functional.logsigmoid(logit), functional.logsigmoid(-logit)
+    total = torch.where(here, functional.softplus(z), 0).sum(dim=2)
     log_total = torch.where(here, _log_softplus(z), lowest).logsumexp(dim=2)
     return _log_one_minus_exp(total, log_total), -total
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from la_medical.errors import InputError
 from la_medical.losses.dice import Reduce, batch_dice
-from la_medical.losses.exclusion import exclusion_penalty, respectful_directions
+from la_medical.losses.exclusion import competing_logits, exclusion_penalty, respectful_directions
 from la_medical.losses.label_assemble import thresholds
 from la_medical.losses.masked_mean import NORMALISATIONS, known_entries, widened
 from la_medical.losses.partial_label import check_shapes, partial_bce
@@ -15,7 +15,7 @@ from la_medical.losses.pseudo_label import squared_distance
 from la_medical.losses.relations import Relations
 from la_medical.losses.sharpen import above, check_temperature, sharpen
 from la_medical.losses.terms import term_weights, weighted_total
-from la_medical.losses.union import union_bce, union_dice
+from la_medical.losses.union import union_terms
 
 WEIGHTS = {
     "bce": 1.0,
@@ -49,6 +49,9 @@ class VoxelAssembleLoss(nn.Module):
         positive_weight: factor of the positive part of `bce`, one a class.
         dice_smoothing: in voxels.
         reduce: sums the Dice sums over processes (`all_reduce_sum`).
+        compete: the network's logits compete among excluding classes (`competing_logits`), in every term; inference
+            must then do the same.
+        complete: complete the targets by the relations; False where the data path has done so already.
 
     Raises:
         InputError: a value out of its range.
@@ -68,6 +71,8 @@ class VoxelAssembleLoss(nn.Module):
         positive_weight: Sequence[float] | None = None,
         dice_smoothing: float = 1.0,
         reduce: Reduce | None = None,
+        compete: bool = False,
+        complete: bool = True,
     ) -> None:
         super().__init__()
         check_temperature(temperature)
@@ -75,7 +80,11 @@ class VoxelAssembleLoss(nn.Module):
             raise InputError(f"normalisation {normalisation!r}: expected one of {', '.join(NORMALISATIONS)}")
         if warmup_epochs < 0:
             raise InputError(f"warmup_epochs is {warmup_epochs}; expected 0 or more")
+        if compete and (relations is None or not relations.has_exclusions):
+            raise InputError("compete needs relations with classes that exclude each other; leave it out without them")
         self.relations = relations
+        self.compete = compete
+        self.complete = complete
         self.temperature = temperature
         self.normalisation = normalisation
         self.warmup_epochs = warmup_epochs
@@ -99,9 +108,12 @@ class VoxelAssembleLoss(nn.Module):
             epoch: the running epoch, counted from 1.
         """
         check_shapes(weak_logits, targets)
-        relations = self.relations
-        stated = targets
-        targets = targets if relations is None else relations.implied(targets)
+        relations, raw_logits = self.relations, weak_logits
+        if relations is not None and self.complete:
+            targets = relations.implied(targets)
+        if relations is not None and self.compete:
+            weak_logits = competing_logits(weak_logits, relations)
+            strong_logits = None if strong_logits is None else competing_logits(strong_logits, relations)
         terms = {
             "bce": partial_bce(weak_logits, targets, self.normalisation, self.positive_weight),
             "dice": self._dice(weak_logits, targets),
@@ -109,8 +121,16 @@ class VoxelAssembleLoss(nn.Module):
         zero = torch.zeros_like(terms["bce"])
         terms |= dict.fromkeys(("union", "union_dice", "exclusion", "pseudo", "consist"), zero)
         if relations is not None and relations.has_unions:
-            terms["union"] = union_bce(weak_logits, stated, relations, self.normalisation)
-            terms["union_dice"] = union_dice(weak_logits, stated, relations, self.dice_smoothing, self.reduce)
+            competing = self.compete and relations.unions_exclusive
+            terms["union"], terms["union_dice"] = union_terms(
+                raw_logits if competing else weak_logits,
+                targets,
+                relations,
+                self.normalisation,
+                self.dice_smoothing,
+                self.reduce,
+                competing,
+            )
         if relations is not None and relations.has_exclusions:
             terms["exclusion"] = exclusion_penalty(weak_logits, targets, relations)
         if epoch > self.warmup_epochs:

@@ -12,7 +12,7 @@ from la_medical.labels import LabelClass, LabelSpace, contradictions, implied
 from la_medical.losses.dice import all_reduce_sum, batch_dice
 from la_medical.losses.exclusion import competing_logits, exclusion_penalty, respectful_directions
 from la_medical.losses.relations import Relations
-from la_medical.losses.union import union_bce, union_dice, union_log_probabilities
+from la_medical.losses.union import union_log_probabilities, union_terms
 
 NAN, INF = float("nan"), float("inf")
 PDAC, CYST, PANNET, TUMOUR = range(4)
@@ -35,6 +35,10 @@ NESTED = LabelSpace(
 )
 
 
+def union_bce(logits, targets, relations):
+    return union_terms(logits, targets, relations)[0]
+
+
 def logits_of(*probabilities):
     return torch.tensor(probabilities, dtype=torch.float64).logit()
 
@@ -42,8 +46,8 @@ def logits_of(*probabilities):
 @pytest.mark.parametrize("space", [PANCREAS, NESTED], ids=lambda space: space.name)
 def test_implied_agrees_with_the_rules_for_tables(space):
     states = np.array(list(itertools.product([0, 1, NAN], repeat=len(space))), dtype=np.float32)
-    expected = implied(states, space)
-    consistent = ~np.any([rows for *_, rows in contradictions(expected, space)], axis=0)
+    expected = implied(states, space, level="voxel")
+    consistent = ~np.any([rows for *_, rows in contradictions(expected, space, level="voxel")], axis=0)
     assert consistent.sum() > 10
     states, expected = torch.tensor(states[consistent]), torch.tensor(expected[consistent])
     relations = Relations.of(space)
@@ -133,7 +137,9 @@ def test_union_terms_by_hand():
         ([NAN, NAN, NAN, 1.0], -math.log(0.64)),
         ([NAN, NAN, NAN, 0.0], -math.log(0.36)),
         ([0.0, NAN, NAN, 1.0], -math.log(1 - 0.8 * 0.9)),  # a member known to be absent is out
-        ([1.0, NAN, NAN, 1.0], 0.0),  # nothing left to say
+        ([0.0, 0.0, 0.0, 0.0], -math.log(0.36)),  # the same as if only the union were known
+        ([1.0, 0.0, 0.0, 1.0], -math.log(0.5)),  # only the member that is there can make it
+        ([1.0, NAN, NAN, NAN], 0.0),  # not yet implied
         ([0.0, 0.0, 0.0, 1.0], 0.0),  # contradictory: nothing can be blamed
         ([NAN, NAN, NAN, NAN], 0.0),
     ]
@@ -147,7 +153,24 @@ def test_union_terms_by_hand():
     # Dice over two voxels: p_u = 0.64 twice, labels 1 and 0: 1 - (2 * 0.64 + 1) / (1.28 + 1 + 1)
     voxels = logits.reshape(1, 4, 1).expand(-1, -1, 2)
     labels = torch.tensor([[[NAN, NAN], [NAN, NAN], [NAN, NAN], [1.0, 0.0]]])
-    assert union_dice(voxels, labels, relations).item() == pytest.approx(1 - 2.28 / 3.28)
+    assert union_terms(voxels, labels, relations)[1].item() == pytest.approx(1 - 2.28 / 3.28)
+
+
+def test_union_of_competing_classes_is_the_sum_of_their_shares():
+    torch.manual_seed(0)
+    relations = Relations.of(PANCREAS)
+    assert relations.unions_exclusive
+    logits = (torch.randn(5, 4, 3, dtype=torch.float64) * 3).requires_grad_()
+    shares = competing_logits(logits, relations).sigmoid()[:, :3].sum(dim=1, keepdim=True)
+    log_p, log_q = union_log_probabilities(logits, relations, competing=True)
+    torch.testing.assert_close(log_p, shares.log())
+    torch.testing.assert_close(log_q, (1 - shares).log())
+    # Three equal members: the union's label pulls all of them alike, and hardly at all once they fill the voxel.
+    equal = torch.full((1, 4), 9.0, requires_grad=True)
+    loss, _ = union_terms(equal, torch.tensor([[NAN, NAN, NAN, 1.0]]), relations, competing=True)
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log1p(math.exp(-9) / 3), rel=1e-3)
+    assert equal.grad.abs().max() < 1e-4
 
 
 def test_union_gradcheck():

@@ -89,11 +89,37 @@ def test_a_tumour_voxel_raises_its_members_together():
     torch.testing.assert_close(inside, inside[:1].expand(3))
 
 
-def test_gradients_are_finite_for_hopeless_logits():
+def test_competing_answers_in_every_term():
+    weak, strong, targets = random_case()
+    relations = Relations.of(SPACE)
+    terms = VoxelAssembleLoss(relations, compete=True)(weak, strong, targets, 1)
+    plain = VoxelAssembleLoss(relations)(
+        competing_logits(weak, relations), competing_logits(strong, relations), targets, 1
+    )
+    for name in ("bce", "dice", "exclusion", "pseudo", "consist"):
+        torch.testing.assert_close(terms[name], plain[name])
+    assert terms["union"] != plain["union"]  # the sum of the shares, not 1 - prod(1 - p)
+    with pytest.raises(InputError, match="compete needs relations"):
+        VoxelAssembleLoss(compete=True)
+
+
+def test_completed_targets_need_not_be_completed_again():
+    weak, strong, targets = random_case()
+    relations = Relations.of(SPACE)
+    whole, given = (VoxelAssembleLoss(relations, complete=complete) for complete in (True, False))
+    completed = relations.implied(targets)
+    expected = whole(weak, strong, completed, 1)
+    for name, term in given(weak, strong, completed, 1).items():
+        torch.testing.assert_close(term, expected[name])
+    assert given(weak, strong, targets, 1)["bce"] != expected["bce"]
+
+
+@pytest.mark.parametrize("compete", [False, True])
+def test_gradients_are_finite_for_hopeless_logits(compete):
     weak, strong, targets = random_case()
     for level in (-200.0, 200.0):
         z = (weak * 0 + level).requires_grad_()
-        loss = VoxelAssembleLoss(Relations.of(SPACE))
+        loss = VoxelAssembleLoss(Relations.of(SPACE), compete=compete)
         total = loss.total(loss(z, strong, targets, 1))
         total.backward()
         assert total.isfinite()
