@@ -24,7 +24,7 @@ KEY = ["source", "patient_id", "split"]
 
 @dataclass(frozen=True)
 class Selected:
-    """Patients of one question. `table`: rows of patients.parquet in their order, with `score` added.
+    """Patients of one question. `table`: rows of patients.parquet by source, patient and split, with `score` added.
 
     `truth` (N,): True for positives, False for controls. `left_out`: why the other patients do not count, with numbers.
     """
@@ -79,6 +79,7 @@ def select(
     if table.empty:
         have = ", ".join(sorted(set(patients["split"]) - {""})) or "blank ones"
         raise PredictionError(f"{folder.path}: no patient has split {split!r}; there are {have}")
+    table = table.sort_values(KEY, kind="stable")  # draws of the bootstrap do not depend on the order of the file
     table = table.assign(score=patient_scores(folder, table, classes, kind, min_volume_mm3))
     states = table[[f"label.{one}" for one in classes]].to_numpy(dtype=np.float64, na_value=np.nan)
     positive, negative = (states == 1).any(axis=1), (states == 0).all(axis=1)

@@ -67,6 +67,7 @@ def test_columns_stand_as_the_design_says(hospital):
     assert folder.protocol["protocol"] == Protocol().to_dict()
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_workers_or_order(cohort):
     run(cohort, "one", workers=1)
     cohort.rows.reverse()
@@ -74,7 +75,7 @@ def test_bytes_do_not_depend_on_workers_or_order(cohort):
     detect_manifest(cohort.root / "pred", manifest, cohort.root / "two", mask_values=VALUES, workers=2)
     for name in FILES[:3]:
         assert (cohort.root / "one" / name).read_bytes() == (cohort.root / "two" / name).read_bytes()
-    run(cohort, "three", workers=2)
+    run(cohort, "three", workers=1)
     assert (cohort.root / "two/protocol.json").read_bytes() == (cohort.root / "three/protocol.json").read_bytes()
     assert not (cohort.root / "two/.cases").exists()
 
@@ -107,7 +108,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bytes(cohort, monkeyp
 def test_a_killed_process_leaves_what_the_next_run_goes_on_from(cohort):
     run(cohort, "whole")
     command = [sys.executable, "-m", "la_medical", "detect", "pred", "--manifest", "m.csv", "--out", "killed",
-               "--mask-values", "1=pdac,2=cyst", "--workers", "2"]  # fmt: skip
+               "--mask-values", "1=pdac,2=cyst", "--workers", "1"]  # fmt: skip
     process = subprocess.Popen(command, cwd=cohort.root, stderr=subprocess.DEVNULL, start_new_session=True)
     until = time.monotonic() + 60
     while not list((cohort.root / "killed").glob(".cases/*.json")) and time.monotonic() < until:
@@ -245,7 +246,10 @@ def test_a_table_of_scores_has_patients_and_no_candidates(hospital):
     table = hospital.root / "scores.csv"
     table.write_text("case_id,prob.PDAC,prob.cyst\na,0.7,0.1\n007,0.2,0.3\n")
     _, folder = run(hospital, predictions=table)
-    assert dict(zip(folder.patients["patient_id"], folder.patients["score.pdac"], strict=True)) == {"a": 0.7, "007": 0.2}
+    assert dict(zip(folder.patients["patient_id"], folder.patients["score.pdac"], strict=True)) == {
+        "a": 0.7,
+        "007": 0.2,
+    }
     assert folder.candidates.empty
     assert folder.lesions["found"].isna().all()
 

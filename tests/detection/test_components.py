@@ -22,7 +22,7 @@ def test_components_are_those_of_scipy_in_the_same_order(seed, density, neighbou
     for label, component in enumerate(found, start=1):
         drawn = np.zeros(shape, bool)
         drawn[component.box][component.mask] = True
-        assert (drawn == (labels.T == label)).all()
+        assert (drawn == (label == labels.T)).all()
         assert component.voxels == drawn.sum()
         assert np.allclose(component.centre(), np.argwhere(drawn).mean(axis=0))
 

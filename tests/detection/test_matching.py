@@ -44,8 +44,9 @@ def test_iou_and_dice_are_ratios_of_voxels():
         ({"match": "dice", "match_threshold": 0.46}, "tp"),
         ({"match": "dice", "match_threshold": 0.47}, "fp"),
         ({"match": "any"}, "tp"),
-        ({"match": "centre"}, "fp"),  # centre at x 4.5, lesion from x 5
-        ({"match": "centre", "distance_mm": 1.0}, "tp"),
+        ({"match": "centre"}, "fp"),  # centre at (4.5, 2, 0.5), nearest lesion voxel (5, 2, 0): sqrt(0.5^2 + 1.5^2) mm
+        ({"match": "centre", "distance_mm": 1.58}, "fp"),
+        ({"match": "centre", "distance_mm": 1.59}, "tp"),
     ],
 )
 def test_each_rule_of_a_found_lesion(settings, outcome):
