@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from tests.diagnosis.small_cohort import manifest_of, predictions_of
 
 from la_medical.diagnosis import Settings, ThresholdRule, diagnose
 from la_medical.diagnosis.output_files import cases_table, harmless_cell, metrics_table
 from la_medical.errors import InputError, LabelError, ManifestError, PredictionError
 from la_medical.labels.policy import UncertainPolicy
+from tests.diagnosis.small_cohort import manifest_of, predictions_of
 
 NO_BOOTSTRAP = Settings(replicates=0)
 

@@ -1,0 +1,157 @@
+"""The detection report: orientation, slices, outlines, and what the page says."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from la_medical.artifacts import read_json
+from la_medical.errors import PredictionError
+from la_medical.reports import detection_figures
+from la_medical.reports.detection_report import write_report
+from la_medical.reports.detection_views import patient_views
+from la_medical.reports.volume_views import MOST_SLICES, SIDE, read_upright, slices_view, upright
+from tests.reports.small_hospital import AFFINE, SHAPE, ball, build
+
+NONE = pd.DataFrame({"x": [], "y": [], "z": [], "diameter_mm": []})
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("hospital"))
+
+
+def _data(path):
+    page = path.read_text(encoding="utf-8")
+    return json.loads(re.search(r'id="case-data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+@pytest.mark.parametrize("flips", [(1, 1, 1), (-1, 1, 1), (1, -1, -1), (-1, -1, 1)])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 0, 2)])
+def test_every_orientation_becomes_the_same_picture(flips, order):
+    # one bright voxel at the patient's left, back, head: high x, high y, high z after turning (L, P, S)
+    array = np.zeros((4, 5, 6))
+    array[3, 4, 5] = 1
+    affine = np.diag([-1.0, -2, 3, 1])  # x to the left, y to the back, z to the head already
+    stored, placed = array, affine
+    for axis, flip in enumerate(flips):
+        if flip < 0:
+            change = np.eye(4)
+            change[axis, axis], change[axis, 3] = -1, array.shape[axis] - 1
+            stored, placed = np.flip(stored, axis), placed @ change
+    swap = np.eye(4)
+    swap[:3, :3] = np.eye(3)[:, list(order)]
+    found = upright(np.transpose(stored, order), placed @ swap)
+    np.testing.assert_array_equal(found.array, array)
+    np.testing.assert_allclose(found.affine, affine, atol=1e-12)
+
+
+def test_outline_lies_on_the_edge_of_the_reference():
+    image = upright(np.zeros(SHAPE), AFFINE)
+    reference = np.zeros(SHAPE, dtype=bool)
+    reference[10:14, 5:9, 7] = True  # in stored order, which is x to the left, y to the front
+    turned = upright(reference, AFFINE).array
+    view = slices_view(image, turned, NONE, None)
+    shown = next(one for one in view["slices"] if one["reference"])
+    points = np.array(shown["reference"][0])
+    factor = SIDE / 64  # 32 voxels of 2 mm are 64 mm wide
+    # columns 10..13 reach from 10 to 14 voxels; rows are turned: 5..8 from the front become 19..22 from the top
+    assert points[:, 0].min() == pytest.approx(10 * 2 * factor, abs=0.5 * 2 * factor)
+    assert points[:, 0].max() == pytest.approx(14 * 2 * factor, abs=0.5 * 2 * factor)
+    assert points[:, 1].min() == pytest.approx(19 * 2 * factor, abs=0.5 * 2 * factor)
+    assert points[:, 1].max() == pytest.approx(23 * 2 * factor, abs=0.5 * 2 * factor)
+    assert view["slices"][view["start"]] is shown
+
+
+def test_circle_of_a_candidate_is_where_its_world_position_says():
+    image = upright(np.zeros(SHAPE), AFFINE)
+    x, y, z = AFFINE[:3, :3] @ [12, 9, 6] + AFFINE[:3, 3]
+    found = pd.DataFrame({"x": [x], "y": [y], "z": [z], "diameter_mm": [8.0]})
+    view = slices_view(image, None, found, None)
+    points = np.array(view["slices"][view["start"]]["candidate"][0])
+    factor = SIDE / 64
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    np.testing.assert_allclose(middle, [12.5 * 2 * factor, (SHAPE[1] - 1 - 9 + 0.5) * 2 * factor], atol=0.5)
+    assert np.ptp(points[:, 0]) == pytest.approx(8 * factor, rel=0.02)  # 8 mm across in its own slice
+
+
+def test_slices_are_bounded_and_empty_cases_show_the_middle():
+    deep = upright(np.zeros((8, 8, 200)), np.diag([1.0, 1, 1, 1]))
+    everywhere = np.ones((8, 8, 200), dtype=bool)
+    assert len(slices_view(deep, everywhere, NONE, None)["slices"]) == MOST_SLICES
+    empty = slices_view(deep, None, NONE, None)
+    assert 1 <= len(empty["slices"]) <= 5
+    assert empty["slices"][empty["start"]]["where"] == "100 mm"
+
+
+def test_report_says_the_sentence_and_its_weaknesses(hospital):
+    path = write_report(
+        hospital / "out", metrics=hospital / "out" / "metrics.json", candidates=hospital / "candidates",
+        manifest=hospital / "m.csv", predictions=hospital / "predictions",
+    )  # fmt: skip
+    page = path.read_text(encoding="utf-8")
+    for sentence in read_json(hospital / "out" / "metrics.json")["sentences"]:
+        assert sentence in page.replace("&gt;", ">")
+    assert "PHANTOM" in page
+    assert "only 6 patients of one kind" in page
+    names = {file.name for file in (hospital / "out" / "figures").iterdir()}
+    assert {"froc_pdac.svg", "sensitivity_by_size_cyst.csv", "confusion.png", "strata_pdac.csv"} <= names
+
+
+def test_cases_carry_outcomes_and_slices(hospital):
+    path = write_report(
+        hospital / "out", metrics=read_json(hospital / "out" / "metrics.json"), candidates=hospital / "candidates",
+        manifest=hospital / "m.csv",
+    )  # fmt: skip
+    data = _data(path)
+    patients = pd.read_parquet(hospital / "out" / "patients.parquet")
+    letters = {"TP": "T", "TN": "t", "FP": "F", "FN": "f"}
+    for entry in data["classes"]:
+        mine = patients[patients["class"] == entry["name"]].set_index("patient_id")
+        for row, patient in enumerate(data["patient"]):
+            assert entry["outcome"][row] == letters[mine.loc[patient, "outcome"]]
+    view = data["views"]["ct03"]  # a pancreatic cancer that is found
+    assert any(one["reference"] for one in view["slices"])
+    assert any(one["candidate"] for one in view["slices"])
+
+
+def test_real_outlines_of_predictions_equal_the_lesion(hospital):
+    from la_medical.detection.tables import read_candidates
+    from la_medical.manifest import read_manifest
+
+    folder, manifest = read_candidates(hospital / "candidates"), read_manifest(hospital / "m.csv")
+    views = patient_views(["ct03"], folder, manifest, hospital / "predictions")
+    for one in views["ct03"]["slices"]:
+        assert one["candidate"] == one["reference"]  # this phantom answers with the lesion itself
+    assert read_upright(hospital / "images" / "ct03.nii.gz").array.min() == -10
+    assert ball((13, 14, 7), 9).any()
+
+
+def test_the_budget_bounds_the_views(hospital):
+    from la_medical.detection.tables import read_candidates
+    from la_medical.manifest import read_manifest
+
+    folder, manifest = read_candidates(hospital / "candidates"), read_manifest(hospital / "m.csv")
+    wanted = [f"ct{number:02d}" for number in range(20)]
+    assert len(patient_views(wanted, folder, manifest, most=3)) == 3
+    assert len(patient_views(wanted, folder, manifest, budget=1)) == 1
+    assert patient_views(["gone"], folder, manifest) == {}
+
+
+def test_without_manifest_there_are_no_pictures(hospital):
+    path = write_report(hospital / "out", metrics=hospital / "out" / "metrics.json", candidates=hospital / "candidates")
+    assert _data(path)["views"] == {}
+    assert "No manifest was given" in path.read_text(encoding="utf-8")
+
+
+def test_missing_tables_are_named(hospital, tmp_path):
+    with pytest.raises(PredictionError, match="la-medical evaluate"):
+        write_report(tmp_path, metrics=hospital / "out" / "metrics.json", candidates=hospital / "candidates")
+
+
+def test_strata_need_something_that_tells_patients_apart():
+    assert detection_figures.strata("pdac", {"sex": [{"value": "unknown"}], "largest_lesion": []}) is None
