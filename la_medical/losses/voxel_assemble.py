@@ -80,8 +80,8 @@ class VoxelAssembleLoss(nn.Module):
             raise InputError(f"normalisation {normalisation!r}: expected one of {', '.join(NORMALISATIONS)}")
         if warmup_epochs < 0:
             raise InputError(f"warmup_epochs is {warmup_epochs}; expected 0 or more")
-        if compete and (relations is None or not relations.has_exclusions):
-            raise InputError("compete needs relations with classes that exclude each other; leave it out without them")
+        if compete and relations is None:
+            raise InputError("compete needs relations: without exclusions no class competes")
         self.relations = relations
         self.compete = compete
         self.complete = complete

@@ -9,11 +9,9 @@ import torch
 from monai.engines import SupervisedTrainer
 from torch import Tensor, nn
 
-from la_medical.errors import InputError
 from la_medical.labels import LabelSpace
 from la_medical.losses.deep_supervision import DeepSupervisionLoss
 from la_medical.losses.dice import all_reduce_sum
-from la_medical.losses.exclusion import competing_logits
 from la_medical.losses.relations import Relations
 from la_medical.losses.voxel_assemble import VoxelAssembleLoss
 from la_medical.training.stop import stops_on_bad_input
@@ -21,23 +19,6 @@ from la_medical.training.trainer import Views, computes_bfloat16
 from la_medical.training.values import boolean, integer, number
 
 Logits = Tensor | list[Tensor]
-
-
-class Competing(nn.Module):
-    """A loss on logits among which excluding classes compete (`competing_logits`), as they do when answering."""
-
-    def __init__(self, loss: VoxelAssembleLoss, relations: Relations) -> None:
-        super().__init__()
-        self.loss, self.relations = loss, relations
-
-    def forward(self, weak: Tensor, strong: Tensor | None, targets: Tensor, epoch: int) -> dict[str, Tensor]:
-        """The terms of the inner loss."""
-        strong = None if strong is None else competing_logits(strong, self.relations)
-        return self.loss(competing_logits(weak, self.relations), strong, targets, epoch)
-
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum."""
-        return self.loss.total(terms)
 
 
 class VoxelUpdate:
@@ -142,9 +123,7 @@ def voxel_loss(
         warmup_epochs=integer("loss::warmup_epochs", warmup_epochs, least=0),
         weights=named or None,
         reduce=all_reduce_sum,
+        compete=boolean("compete", compete),
+        complete=False,  # `voxel_tables` has done so, for each mask value once
     )
-    if boolean("compete", compete):
-        if related is None:
-            raise InputError("compete needs loss::relations true: without exclusions no class competes")
-        loss = Competing(loss, related)  # type: ignore[arg-type]
     return (DeepSupervisionLoss(loss) if deep else loss).to(device)
