@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     from la_medical.manifest.card import load_card
     from la_medical.manifest.sources import read_source, source_options
     from la_medical.manifest.summary import summary_lines
-    from la_medical.manifest.table import check_table_suffix, write_manifest
+    from la_medical.manifest.table import write_manifest
+    from la_medical.manifest.table_files import check_table_suffix
 
     if arguments.list:
         return _list()

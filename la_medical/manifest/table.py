@@ -20,6 +20,8 @@ from la_medical.artifacts import read_json, sha256_of, write_json, written_whole
 from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import LabelClass, LabelSpace, packaged_label_spaces, spelling_key
 from la_medical.manifest.card import SourceCard
+from la_medical.manifest.table_files import check_table_suffix as check_table_suffix
+from la_medical.manifest.table_files import read_table_file, write_table_file
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
@@ -126,8 +128,7 @@ def read_manifest(
         LabelError: unknown class, or a label that is not 1, 0, -1 or blank.
     """
     path = Path(path)
-    check_table_suffix(path)
-    frame = _read_table(path)
+    frame = read_table_file(path)
     beside = path.with_suffix(".json")
     if not beside.is_file():
         found = space or _space_of_columns([str(name) for name in frame.columns], path)
@@ -137,7 +138,7 @@ def read_manifest(
     about = read_json(beside)
     if not isinstance(about, dict) or "sha256" not in about or "label_space" not in about:
         raise ManifestError(f"{beside}: not the JSON of a manifest; move it away, or write both with one command")
-    if about["sha256"] != sha256_of(path):
+    if sha256_of(path) not in (about["sha256"], dict(about.get("also", {})).get(path.name)):
         raise ManifestError(
             f"{beside} does not belong to {path.name}: the table changed after it was written; make it again with "
             f"`{about.get('command') or 'la-medical'}`, or remove the JSON to use the table as one written by hand"
@@ -165,7 +166,7 @@ def write_manifest(manifest: Manifest, path: str | Path, *, command: str) -> Pat
     check_table_suffix(path)
     table = manifest.table.sort_values("case_id", kind="stable").reset_index(drop=True)
     with written_whole(path) as temporary:
-        _write_table(table, temporary, path)
+        write_table_file(table, temporary)
     absolute = any(len(paths_leaving_root(table[column])) for column in ("image", "mask"))
     about: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -180,8 +181,24 @@ def write_manifest(manifest: Manifest, path: str | Path, *, command: str) -> Pat
     }
     if absolute:
         about["absolute_paths"] = True
+    about |= _same_in_another_format(path, about)
     write_json(path.with_suffix(".json"), about)
     return path
+
+
+def _same_in_another_format(path: Path, about: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """`m.csv` and `m.parquet` share `m.json`: keep the hash of the other where both hold the same content."""
+    other = path.with_suffix(".parquet" if path.suffix == ".csv" else ".csv")
+    beside = path.with_suffix(".json")
+    if not (other.is_file() and beside.is_file()):
+        return {}
+    before = read_json(beside)
+    if not isinstance(before, dict) or {**before, "sha256": "", "also": ""} != {**about, "sha256": "", "also": ""}:
+        return {}
+    known = sha256_of(other)
+    if known not in (before.get("sha256"), dict(before.get("also", {})).get(other.name)):
+        return {}
+    return {"also": {other.name: known}}
 
 
 def tool_versions() -> dict[str, str]:
@@ -194,38 +211,11 @@ def tool_versions() -> dict[str, str]:
     }
 
 
-def check_table_suffix(path: str | Path) -> None:
-    """Raise `ManifestError` unless `path` ends in .csv or .parquet, before long work is done for it."""
-    suffix = Path(path).suffix
-    if suffix not in {".csv", ".parquet"}:
-        raise ManifestError(f"{path}: a manifest ends in .csv or .parquet, this ends in {suffix!r}")
-
-
 def _recorded_root(root: Path, folder: Path) -> str:
     """Relative where the images lie in the manifest's folder, so that both can be moved; absolute otherwise."""
     inside = root.resolve()
     folder = folder.resolve()
     return inside.relative_to(folder).as_posix() if inside.is_relative_to(folder) else inside.as_posix()
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise ManifestError(f"{path}: no such manifest")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig", index_col=False
-        )
-    except (ValueError, OSError, pd.errors.ParserError) as error:  # pyarrow's errors are ValueError or OSError
-        raise ManifestError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from error
-
-
-def _write_table(table: pd.DataFrame, temporary: Path, path: Path) -> None:
-    if path.suffix == ".csv":
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    else:
-        table.to_parquet(temporary, index=False)
 
 
 def _space_of_columns(columns: Sequence[str], path: Path) -> LabelSpace:

@@ -227,8 +227,8 @@ def test_abdomen_atlas(tmp_path):
     assert states(manifest, "BDMAP_00000001", "kidney", "inferior_vena_cava", "gallbladder") == (1, 1, None)
     assert states(manifest, "BDMAP_00000002", "gallbladder", "liver") == (0, None)
     assert {"msd_pancreas", "nih_pancreas_ct"} <= set(manifest.cards["abdomen_atlas"].derived_from)
+    nine = [*manifest.cards["abdomen_atlas"].classes, "colon"]
     with pytest.raises(ManifestError, match="at most 8"):
-        nine = [*manifest.cards["abdomen_atlas"].classes, "colon"]
         read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m", classes=nine)
     with pytest.raises(LabelError, match="has no masks of 'pdac'"):
         read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m", classes="pdac")
