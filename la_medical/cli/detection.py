@@ -88,6 +88,8 @@ def _add_evaluate(commands: Any) -> None:
                    help="written by operating-point; may be given once a class")  # fmt: skip
     p.add_argument("--split", default="test", help="split, or all (default %(default)s)")
     p.add_argument("--out", type=Path, required=True, help="folder")
+    p.add_argument("--manifest", type=Path, help="for the pictures of the report (default: where detect found it)")
+    p.add_argument("--predictions", type=Path, help="for the outlines in the report (default: where detect found them)")
     p.add_argument("--controls", help="instead of those the point was chosen with")
     p.add_argument("--prevalence", type=float, help="state PPV and NPV at this prevalence, such as 0.01")
     p.add_argument("--bootstraps", type=int, default=2000)
@@ -207,11 +209,33 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         settings=settings,
     )
     write_evaluation(evaluation, arguments.out)
+    report = _report(arguments, evaluation.metrics)
     print(f"Figures: {arguments.out / 'metrics.json'}")
+    print(f"Report: {report}")
     if evaluation.metrics["phantom"]:
         print("PHANTOM data: the figures say that the steps work, nothing about patients.")
     for one in evaluation.sentences:
         print(one)
+
+
+def _report(arguments: argparse.Namespace, metrics: dict[str, Any]) -> Path:
+    """The HTML report, with pictures where the manifest that `detect` read is still there, unchanged."""
+    from la_medical.artifacts import sha256_of
+    from la_medical.detection.tables import read_candidates
+    from la_medical.reports.detection_report import write_report
+
+    folder = read_candidates(arguments.candidates)
+    about = folder.protocol["manifest"]
+    manifest = arguments.manifest or arguments.candidates / about.get("path", "")
+    predictions = arguments.predictions or arguments.candidates / folder.protocol.get("predictions", "")
+    there = manifest.is_file() and (arguments.manifest is not None or sha256_of(manifest) == about["sha256"])
+    return write_report(
+        arguments.out,
+        metrics=metrics,
+        candidates=folder,
+        manifest=manifest if there else None,
+        predictions=predictions if there and predictions.exists() else None,
+    )
 
 
 def _compare(arguments: argparse.Namespace) -> None:

@@ -193,7 +193,7 @@ def _header(folder: CandidatesFolder, split: str, settings: Settings) -> dict[st
         "phantom": folder.protocol["phantom"],
         "split": split,
         "candidates_sha256": folder.sha256,
-        "manifest": folder.protocol["manifest"],
+        "manifest": {key: folder.protocol["manifest"][key] for key in ("name", "sha256")},
         "settings": {
             "bootstraps": settings.bootstraps,
             "seed": settings.seed,

@@ -72,7 +72,7 @@ def lesion_figures(
     ]
     hit = _found_at(lesions, candidates, column, threshold)
     content["lesions_by_size"] = by_size(lesions["diameter_mm"].to_numpy(), hit) if point else []
-    return content, froc_curve(results)
+    return content, froc_curve(results) if len(lesions) else None
 
 
 def _why_no_lesions(folder: CandidatesFolder, selected: Selected) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,8 @@ def detect_manifest(
         raise PredictionError(f"{manifest}: no row of split {', '.join(splits)} has a known label of {evaluated}")
     phantom = any(name.startswith("phantom") for name in chosen.table["source"].unique())
     about: dict[str, Any] = {
-        "manifest": {"name": Path(manifest).name, "sha256": sha256_of(manifest)},
+        "manifest": {"name": Path(manifest).name, "sha256": sha256_of(manifest), "path": _from(out, manifest)},
+        "predictions": _from(out, predictions),
         "splits": list(splits),
         "rows_without_known_label": len(chosen) - len(rows),
         "patients_known": bool((chosen.table["patient_id"] != "").all()),
@@ -80,6 +82,11 @@ def picai_protocol(**settings: Any) -> Protocol:
     if content["extraction"] != "detection-map":
         content.setdefault("min_voxels", PICAI_MIN_VOXELS)
     return Protocol(**content)
+
+
+def _from(out: str | Path, path: str | Path) -> str:
+    """Path as seen from the output folder: the report finds the images, and both can be moved together."""
+    return Path(os.path.relpath(path, out)).as_posix()
 
 
 def _only_class(manifest: Manifest) -> tuple[str, ...] | None:

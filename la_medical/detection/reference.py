@@ -68,7 +68,8 @@ def case_rows(
         if np.isnan(chosen[number]).all():
             continue
         known = {c: None if np.isnan(v) else int(v) for c, v in zip(classes, chosen[number], strict=True)}
-        values = _mask_values(manifest, record["source"], classes, mask_values) if masks[number] else {}
+        is_label_map = record["mask"].endswith(VOLUME_SUFFIXES)  # DICOM objects name their segments
+        values = _mask_values(manifest, record["source"], classes, mask_values) if is_label_map else {}
         rows.append(
             CaseRow(
                 case_id=record["case_id"],

@@ -62,6 +62,7 @@ def test_the_whole_way_and_the_sentence_at_its_end(hospital, capsys):
     metrics = json.loads((hospital / "ev/metrics.json").read_text())
     assert metrics["classes"]["pdac"]["sensitivity"]["numerator"] == 5
     assert metrics["sentences"] == [last]
+    assert "report.html" in {path.name for path in (hospital / "ev").iterdir()}
     assert main(["compare", "ev", "ev", "--out", "cmp", "--margin", "0.05", "--bootstraps", "50"]) == 0
     comparison = json.loads((hospital / "cmp/comparison.json").read_text())
     assert comparison["classes"]["pdac"]["auroc"]["p_value"] == 1

@@ -257,7 +257,8 @@ def test_a_table_of_scores_has_patients_and_no_candidates(hospital):
 @pytest.mark.parametrize(
     ("content", "words"),
     [("case_id,prob.pdac\na,1.5\n", "0..1"), ("case_id,prob.pdac\na,x\n", "no number"),
-     ("case_id,prob.pdac\na,1\na,1\n", "twice"), ("id,pdac\n", "case_id and prob"), ("case_id,prob.lung\na,1\n", "common")],
+     ("case_id,prob.pdac\na,1\na,1\n", "twice"), ("id,pdac\n", "case_id and prob"),
+     ("case_id,prob.lung\na,1\n", "common")],
 )  # fmt: skip
 def test_bad_tables_of_scores(content, words, hospital):
     hospital.add("a", predict=False)
@@ -269,10 +270,10 @@ def test_bad_tables_of_scores(content, words, hospital):
 def test_folders_that_cannot_be_understood(hospital):
     hospital.add("a", lesion=LESION, pdac={LESION: 0.8})
     (hospital.root / "pred/labels.json").unlink()
-    with pytest.raises(PredictionError, match="no labels.json"):
+    with pytest.raises(PredictionError, match=r"no labels\.json"):
         run(hospital)
     (hospital.root / "pred/labels.json").write_text('{"channels": ["pdac"]}')
-    with pytest.raises(PredictionError, match="2 channels, labels.json names 1"):
+    with pytest.raises(PredictionError, match=r"2 channels, labels\.json names 1"):
         run(hospital, protocol=Protocol())
     with pytest.raises(PredictionError, match="no such folder"):
         run(hospital, predictions=hospital.root / "nowhere")

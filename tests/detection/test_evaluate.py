@@ -55,7 +55,8 @@ def write_folder(path, patients, *, protocol=None, form="channels"):
               "patients": pd.DataFrame(rows).astype({"label.pdac": "Int8", "label.cyst": "Int8"})}  # fmt: skip
     about = {"schema_version": 1, "classes": ["pdac", "cyst"], "protocol": (protocol or Protocol()).to_dict(),
              "prediction_form": form, "manifest": {"name": "m.csv", "sha256": "0"}, "patients_known": True,
-             "phantom": False, "resampled": {}, "reference_problems": {}, "positive_rule": "score >= threshold"}  # fmt: skip
+             "phantom": False, "resampled": {}, "reference_problems": {},
+             "positive_rule": "score >= threshold"}  # fmt: skip
     write_tables(path, tables, about)
     return read_candidates(path)
 
@@ -174,8 +175,9 @@ def test_the_sentence(folder, tmp_path):
     (sentence,) = evaluated(folder, tmp_path).sentences
     low, high = proportion_confint(3, 4, method="beta")
     assert sentence == (
-        f"Sensitivity for pdac 75.0% (3/4; 95% CI {100 * low:.1f}-{100 * high:.1f}) at an operating point chosen for 80% "
-        "specificity on val; specificity achieved 60.0% (3/5; 95% CI 14.7-94.7) on test (controls: all; exact intervals)."
+        f"Sensitivity for pdac 75.0% (3/4; 95% CI {100 * low:.1f}-{100 * high:.1f}) at an operating point chosen "
+        "for 80% specificity on val; specificity achieved 60.0% (3/5; 95% CI 14.7-94.7) on test (controls: all; exact "
+        "intervals)."
     )
 
 

@@ -99,7 +99,7 @@ def test_touching_candidates_of_different_confidence():
         (40, 0.9), (40, 0.3), (20, 0.9), (20, 0.9),
     ]  # fmt: skip
     picai, _ = matched(detections, volume(), picai_protocol())
-    assert [(one.voxels, one.confidence) for one in picai.candidates][0] == (80, float(np.float32(0.9)))
+    assert (picai.candidates[0].voxels, picai.candidates[0].confidence) == (80, float(np.float32(0.9)))
 
 
 def test_picai_refuses_a_probability_map_as_it_does_itself():

@@ -65,7 +65,7 @@ def test_thresholds_are_compared_with_raw_over_65535_exactly(level, off):
 def test_values_that_are_no_probabilities_are_refused(bad, tmp_path):
     array = np.full((2, 2, 2), 0.5, np.float32)
     array[0, 0, 0] = bad
-    with pytest.raises(PredictionError, match="expected|probabilities"):
+    with pytest.raises(PredictionError, match=r"0 to 1 are expected"):
         as_probabilities(array, Grid((2, 2, 2), np.eye(4)), (1.0, 0.0), "case")
     with pytest.raises(PredictionError, match="0 to 1"):
         write_prediction(tmp_path / "c.nii.gz", array[None], np.eye(4), ["pdac"])
