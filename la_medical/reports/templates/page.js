@@ -178,7 +178,7 @@
       const scale = Math.max(1, Math.round(512 / Math.max(image.width, image.height)));
       canvas.width = image.width * scale;
       canvas.height = image.height * scale;
-      const context = canvas.getContext("2d");
+      const context = canvas.getContext("2d", { willReadFrequently: true });
       context.imageSmoothingEnabled = true;
       context.drawImage(image, 0, 0, canvas.width, canvas.height);
       if (after) after(context, scale);
