@@ -107,15 +107,14 @@ def _segmentation(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values in the source that break their rules, which are copied as they are
         sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in files]
+        descriptions = [_description(number, name, space, algorithm, version) for number, name in enumerate(classes, 1)]
         told = f"{[str(s.SOPInstanceUID) for s in sources]} {classes} {kind} {algorithm} {version} {series_number}"
         try:
             dataset = hd.seg.Segmentation(
                 source_images=sources,
                 pixel_array=frames,
                 segmentation_type=kind.upper(),
-                segment_descriptions=[
-                    _description(number, name, space, algorithm, version) for number, name in enumerate(classes, 1)
-                ],
+                segment_descriptions=descriptions,
                 series_instance_uid=_uid("series", told, frames),
                 series_number=series_number,
                 sop_instance_uid=_uid("instance", told, frames),
@@ -134,6 +133,9 @@ def _segmentation(
                 f"{files[0]}: a segmentation cannot refer to this series "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
             ) from error
+    organisation = _uid("dimensions", told, frames)
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organisation  # highdicom draws it at random
     _without_clock(dataset, sources[0])
     return dataset
 
@@ -169,7 +171,7 @@ def _uid(kind: str, told: str, frames: NDArray[Any]) -> str:
 
 
 def _without_clock(dataset: Any, source: Any) -> None:
-    """Dates of the source in place of the time of writing."""
+    """Dates of the source in place of the time of writing, and no UID that is made by chance."""
     date = source.get("ContentDate") or source.get("SeriesDate") or source.get("StudyDate") or ""
     time = source.get("ContentTime") or source.get("SeriesTime") or source.get("StudyTime") or ""
     for name, value in (("ContentDate", date), ("ContentTime", time), ("SeriesDate", date), ("SeriesTime", time)):
@@ -178,3 +180,8 @@ def _without_clock(dataset: Any, source: Any) -> None:
     for name in ("InstanceCreationDate", "InstanceCreationTime"):
         if name in dataset:
             delattr(dataset, name)
+    for item in dataset.get("ContributingEquipmentSequence", ()):
+        item.ContributionDateTime = f"{date}{time}" or "19000101"
+    organization = _uid("dimensions", str(dataset.SOPInstanceUID), np.zeros(1))
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organization
