@@ -18,6 +18,8 @@ from la_medical.errors import InputError
 
 _ALONE = 4
 """Batches that one process reads sooner than others start."""
+CONNECT_S = 15
+"""How long a Dask scheduler may take to answer, seconds."""
 _AHEAD = 4
 """Batches in flight a worker; what bounds memory."""
 
@@ -97,7 +99,7 @@ def read_on_cluster(batches: Iterator[list[Entry]], pseudonyms: Pseudonyms | Non
     except ImportError as error:
         raise InputError("--scheduler needs Dask: pip install 'la_medical[cluster]'") from error
     try:
-        client = Client(scheduler, timeout="15s", set_as_default=False)
+        client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"no Dask scheduler answers at {scheduler}; start one with `dask scheduler`") from error
     with client:

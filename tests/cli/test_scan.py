@@ -1,0 +1,264 @@
+"""`la-medical scan` from the command line: outputs, resuming, killing, two at once, pseudonyms, a Dask cluster."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from la_medical.cli.main import main
+from la_medical.dicom.pseudonyms import read_key
+from la_medical.dicom.series import read_series_table, read_volume, series_files
+from tests.dicom.made_series import ct_series, ct_slice, enhanced_ct, save
+
+COMMAND = [sys.executable, "-m", "la_medical", "scan"]
+
+
+def outputs(folder, stem="out"):
+    """Bytes of what a scan wrote, by name, without the journal."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob(f"{stem}*")) if path.suffix != ".sqlite"}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    ct_series(tmp_path / "tree" / "p1" / "ct", count=12)
+    ct_series(tmp_path / "tree" / "p2", count=3, PatientID="PID-2", SeriesInstanceUID="1.2.5", StudyInstanceUID="1.2.6")
+    (tmp_path / "tree" / "note.txt").write_text("x")
+    return tmp_path / "tree"
+
+
+def test_csv_and_parquet_hold_the_same_table(tree, tmp_path, capsys):
+    assert main(["scan", str(tree), "--out", str(tmp_path / "out.csv")]) == 0
+    assert "2 series of 16 files" in capsys.readouterr().out
+    assert main(["scan", str(tree), "--out", str(tmp_path / "out2.parquet"), "--workers", "2"]) == 0
+    one, other = read_series_table(tmp_path / "out.csv"), read_series_table(tmp_path / "out2.parquet")
+    assert one.equals(other)
+    assert one.set_index("patient_id")["selected"].to_dict() == {"PID-1": 1, "PID-2": 0}
+
+
+def test_same_tree_same_bytes(tree, tmp_path):
+    for name in ("a", "b"):
+        assert main(["scan", str(tree), "--out", str(tmp_path / name / "out.csv")]) == 0
+    assert outputs(tmp_path / "a") == outputs(tmp_path / "b")
+    before = outputs(tmp_path / "a")
+    assert main(["scan", str(tree), "--out", str(tmp_path / "a" / "out.csv")]) == 0
+    assert outputs(tmp_path / "a") == before
+
+
+def test_out_inside_the_tree_is_not_scanned(tree):
+    for _ in range(2):
+        assert main(["scan", str(tree), "--out", str(tree / "out.csv")]) == 0
+        assert json.loads((tree / "out.json").read_text())["counts"]["files"] == 16
+
+
+def test_incremental(tree, tmp_path, monkeypatch):
+    out = str(tmp_path / "out.csv")
+    main(["scan", str(tree), "--out", out])
+    from la_medical.dicom.records import RecordReader
+
+    read = []
+    original = RecordReader.read
+    monkeypatch.setattr(
+        RecordReader, "read", lambda self, path, *rest: read.append(path) or original(self, path, *rest)
+    )
+    main(["scan", str(tree), "--out", out])
+    assert read == []
+    save(ct_slice(12), tree / "p1" / "ct" / "new")
+    (tree / "p2" / "IM0000").unlink()
+    changed = ct_slice(0, SeriesDescription="arterial")
+    save(changed, next(p for p in (tree / "p1" / "ct").iterdir() if dcmread(p).InstanceNumber == 1))
+    main(["scan", str(tree), "--out", out])
+    assert len(read) == 2
+    table = read_series_table(out)
+    assert table["slices"].tolist() == [13, 2]
+    main(["scan", str(tree), "--out", str(tmp_path / "fresh" / "out.csv")])
+    assert outputs(tmp_path)["out.csv"] == outputs(tmp_path / "fresh")["out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "--out", "o.csv"], "no such folder"),
+        ([".", "--out", "o.txt"], ".csv or .parquet"),
+        ([".", "--out", "o.csv", "--phase-order", "venous"], "phase order"),
+        ([".", "--out", "o.csv", "--workers", "0"], "1 or more"),
+        ([".", "--out", "o.csv", "--pseudonymise", "nokey"], "no such key file"),
+        ([".", "--out", "o.csv", "--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    if "--scheduler" in arguments:
+        monkeypatch.setattr("la_medical.dicom.workers.CONNECT_S", 1)
+    assert main(["scan", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1
+
+
+def test_a_journal_that_is_none_is_said(tree, tmp_path, capsys):
+    out = tmp_path / "out.csv"
+    main(["scan", str(tree), "--out", str(out)])
+    next(tmp_path.glob("*.sqlite")).write_text("nonsense" * 1000)
+    assert main(["scan", str(tree), "--out", str(out)]) == 2
+    assert "delete it" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def large_tree(tmp_path_factory):
+    root = tmp_path_factory.mktemp("large")
+    first = [save(ct_slice(index), root / "s0" / f"{index}").read_bytes() for index in range(40)]
+    for series in range(1, 75):
+        (root / f"s{series}").mkdir()
+        for index, content in enumerate(first):
+            changed = content.replace(b"1.2.3.4.10", b"1.2.3.4.%02d" % (series + 20))
+            (root / f"s{series}" / f"{index}").write_bytes(changed)
+    return root
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(large_tree, tmp_path):
+    whole = tmp_path / "whole"
+    assert main(["scan", str(large_tree), "--out", str(whole / "out.csv")]) == 0
+    draw = random.Random(1)
+    for _ in range(6):
+        process = subprocess.Popen(
+            [*COMMAND, str(large_tree), "--out", str(tmp_path / "out.csv"), "--workers", "2"],
+            stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        time.sleep(draw.uniform(0.2, 1.2))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert main(["scan", str(large_tree), "--out", str(tmp_path / "out.csv")]) == 0
+    assert outputs(tmp_path) == outputs(whole)
+
+
+@pytest.mark.slow
+def test_two_at_once_do_not_spoil_each_other(large_tree, tmp_path):
+    command = [*COMMAND, str(large_tree), "--out", str(tmp_path / "out.csv"), "--workers", "1"]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert main(["scan", str(large_tree), "--out", str(tmp_path / "alone" / "out.csv")]) == 0
+    assert outputs(tmp_path) == outputs(tmp_path / "alone")
+
+
+PLANTED = [f"PLANT{number:02d}SECRET" for number in range(60)]
+
+
+def plant(dataset):
+    """Planted words in every text element there is, in private ones, and inside a sequence."""
+    from pydicom.datadict import dictionary_VR
+    from pydicom.dataset import Dataset
+
+    from la_medical.dicom.tags import WANTED
+
+    words = iter(PLANTED)
+    texts = {"LO", "SH", "PN", "CS", "AE", "ST", "LT", "UT", "AS", "UC"}
+    untouched = {0x00080005, 0x00280004, 0x00080060}
+    wanted = [tag for tag in WANTED if dictionary_VR(tag) in texts and tag not in untouched]
+    others = [
+        0x00080050,
+        0x00080080,
+        0x00080090,
+        0x00081010,
+        0x00081070,
+        0x00101000,
+        0x00104000,
+        0x00204000,
+        0x00321060,
+    ]
+    for tag in (*wanted, *others):
+        vr = dictionary_VR(tag)
+        dataset.add_new(tag, vr, next(words))
+    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL", next(words)]
+    dataset.AcquisitionTime = next(words)
+    dataset.private_block(0x0011, next(words), create=True).add_new(0x01, "LO", next(words))
+    item = Dataset()
+    item.PatientComments = next(words)
+    dataset.RequestAttributesSequence = [item]
+    return dataset
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length")
+def test_pseudonymised_outputs_hold_nothing_planted(tmp_path, capsys):
+    tree = tmp_path / PLANTED[-1] / "tree" / PLANTED[-2]
+    for index in range(12):
+        dataset = plant(ct_slice(index))
+        dataset.RescaleType = "HU"  # any other word refuses the volume
+        save(dataset, tree / f"{PLANTED[-3]}_{index}")
+    save(plant(enhanced_ct()), tree / "enhanced")
+    (tree / f"{PLANTED[-4]}.txt").write_text(PLANTED[-5])
+    (tree / f"{PLANTED[-6]}.dcm").write_bytes(b"")
+    cut = tree / f"{PLANTED[-7]}"
+    cut.write_bytes((tree / "enhanced").read_bytes()[:700])
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef0123456789abcdef")
+    out = tmp_path / "out" / "series.csv"
+    root = tmp_path / PLANTED[-1] / "tree"
+    assert main(["scan", str(root), "--out", str(out), "--pseudonymise", str(key)]) == 0
+    assert main(["scan", str(root), "--out", str(out.with_name("again.parquet")), "--pseudonymise", str(key)]) == 0
+    written = b"".join(path.read_bytes() for path in out.parent.iterdir())
+    said = capsys.readouterr()
+    everything = written + said.out.encode() + said.err.encode()
+    secrets = [*PLANTED, "PID-1", "Doe", "1.2.3.4.10", "1.2.3.4.1.", "20200131", "A1\0"]
+    assert [word for word in secrets if word.encode() in everything] == []
+    table = read_series_table(out)
+    assert table["kind"].tolist() == ["volume", "volume"]
+    row = table[table["sop_class"] == "ct"].iloc[0]
+    assert (row["readable"], row["slices"], row["modality"]) == (1, 12, "CT")
+    assert row["study_date"] != ""
+    files = series_files(row, root, pseudonyms=read_key(key))
+    assert read_volume(files).array.shape == (8, 6, 12)
+    other = tmp_path / "key2"
+    other.write_text("another key of enough length")
+    assert main(["scan", str(root), "--out", str(tmp_path / "o2" / "s.csv"), "--pseudonymise", str(other)]) == 0
+    assert set(read_series_table(tmp_path / "o2" / "s.csv")["patient_id"]).isdisjoint(table["patient_id"])
+
+
+@pytest.mark.slow
+def test_on_a_real_dask_scheduler_with_two_workers(large_tree, tmp_path):
+    environment = {**os.environ, "DASK_DISTRIBUTED__WORKER__DAEMON": "True", "OMP_NUM_THREADS": "1"}
+    place = tmp_path / "scheduler.json"
+    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
+                 "--no-dashboard", "--scheduler-file", str(place)]  # fmt: skip
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(place), "--nworkers", "1",
+              "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(tmp_path)]  # fmt: skip
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    started = [subprocess.Popen(scheduler, **quiet)]
+    try:
+        wait_for(place)
+        started += [subprocess.Popen(worker, **quiet) for _ in range(2)]
+        address = json.loads(place.read_text())["address"]
+        wait_for_workers(address, 2)
+        out = tmp_path / "cluster" / "out.csv"
+        done = subprocess.run(
+            [*COMMAND, str(large_tree), "--out", str(out), "--scheduler", address],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+    finally:
+        for process in reversed(started):
+            process.kill()
+            process.wait()
+    assert main(["scan", str(large_tree), "--out", str(tmp_path / "here" / "out.csv")]) == 0
+    assert outputs(tmp_path / "cluster") == outputs(tmp_path / "here")
+
+
+def wait_for(path: Path, seconds=30):
+    end = time.monotonic() + seconds
+    while not path.is_file() or not path.stat().st_size:
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.1)
+
+
+def wait_for_workers(address, count):
+    code = f"from distributed import Client; c = Client({address!r}, timeout='20s'); c.wait_for_workers({count}, 30)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
