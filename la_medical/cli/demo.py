@@ -42,10 +42,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _phantoms(arguments: argparse.Namespace) -> None:
-    if arguments.kind == "chest_xray":
-        from la_medical.phantoms.chest_xray import write_sources
-    else:
-        from la_medical.phantoms.abdominal_ct import write_sources
+    from importlib import import_module
+
+    write_sources = import_module(f"la_medical.phantoms.{arguments.kind}").write_sources
     for folder in write_sources(arguments.out, patients=arguments.patients, seed=arguments.seed):
         print(folder)
 
@@ -119,9 +118,12 @@ def _bundle(name: str, configs: list[str], manifest: Path, out: Path, **settings
 
 
 def _run(shown: list[str], command: list[str], allowed: tuple[int, ...]) -> None:
-    print(f"\n$ {shlex.join(shown)}", flush=True)
+    # Double quotes around the list of configurations, which holds single ones.
+    words = [f'"{word}"' if word.startswith("[") else shlex.quote(word) for word in shown]
+    print(f"\n$ {' '.join(words)}", flush=True)
     started = time.monotonic()
-    code = subprocess.run(command, check=False, env={**os.environ, "PYTHONUNBUFFERED": "1"}).returncode
+    quiet = {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore::UserWarning:monai.bundle.scripts"}
+    code = subprocess.run(command, check=False, env={**os.environ, **quiet}).returncode
     if code not in allowed:
         raise InputError(f"the step `{shown[0]} {shown[1]}` ended with exit code {code}; its own message stands above")
     print(f"  ({time.monotonic() - started:.0f} s)", flush=True)
