@@ -31,6 +31,8 @@ def read_for_audit(path: str | Path, *, root: str | Path | None = None) -> tuple
         return read_manifest(path, root=root), good
     except (ManifestError, LabelError) as error:
         frame = _raw(path)
+        if frame is None:
+            raise
         repeated = frame["case_id"].astype(str).duplicated() if "case_id" in frame else pd.Series(False, frame.index)
         space = _space(path, frame)
         wrong = [name for name in frame.columns if str(name).startswith(LABEL_PREFIX) and not space.find(_class(name))]
@@ -55,10 +57,16 @@ def read_for_audit(path: str | Path, *, root: str | Path | None = None) -> tuple
     return replace(manifest, path=path), checks
 
 
-def _raw(path: Path) -> pd.DataFrame:
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig", index_col=False)
+def _raw(path: Path) -> pd.DataFrame | None:
+    """The table as it stands, or None where there is no table that can be read."""
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(
+            path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig", index_col=False
+        )
+    except (ValueError, OSError):  # read_manifest has said it better already
+        return None
 
 
 def _class(column: object) -> str:

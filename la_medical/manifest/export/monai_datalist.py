@@ -25,7 +25,7 @@ def export_monai(
     """Write `out/datalist.json` with the lists `training`, `validation` and `test`; returns lines to print.
 
     An item holds `image` (relative to `out`), `label`, `case_id`, `patient_id`, `source`, and in `training` its `fold`.
-    Where the manifest has masks, `label` is the mask's path and `class_labels` the list of label states, and cases
+    Where the manifest has masks, `label` is the mask's path and `class_labels` maps classes to label states, and cases
     without a mask are listed under `unmasked`; elsewhere `label` is the list of states itself: 1, 0, -1 or null, in the
     order of `labels`. IDs carry a prefix (`patient:`, `case:`, `source:`), because MONAI turns every string that is a
     path below its base folder into that path.
@@ -94,7 +94,7 @@ def _items(manifest: Manifest, out: Path, masked: bool) -> list[dict[str, Any]]:
         else:
             if mask:
                 item["label"] = _joined(base, mask)
-            item["class_labels"] = known
+            item["class_labels"] = dict(zip(manifest.classes, known, strict=True))
         item["case_id"] = f"case:{case}"
         item["patient_id"] = f"patient:{source}:{patient}" if patient else "patient:unknown"
         item["source"] = f"source:{source}"

@@ -1,0 +1,204 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from la_medical.labels import LabelSpace
+from la_medical.manifest import SourceCard, from_columns
+from la_medical.manifest.audit import CANNOT, FAILED, PASSED, WARNING, audit
+from la_medical.manifest.audit.render import html, terminal_lines, write_audit
+
+SPACE = LabelSpace.load("chest_xray")
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, dtype=np.uint8)).save(path)
+
+
+def noise(seed, shape=(40, 48)):
+    return np.random.default_rng(seed).integers(0, 256, shape)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(6):
+        save(tmp_path / f"{number}.png", noise(number))
+    return tmp_path
+
+
+def small(folder, **columns):
+    base = {
+        "case_id": [f"c{number}" for number in range(6)],
+        "patient_id": [f"p{number}" for number in range(6)],
+        "source": "one",
+        "split": ["train", "train", "train", "val", "test", "test"],
+        "image": [f"{number}.png" for number in range(6)],
+        "label.pneumonia": [1, 0, 1, 0, 1, 0],
+    }
+    return from_columns({**base, **columns}, root=folder, space=SPACE, cards={"one": SourceCard(name="one")})
+
+
+def test_a_sound_manifest_passes(folder):
+    result = audit(small(folder))
+    assert not result.failed
+    for name in ("missing files", "unreadable files", "patients across splits", "equal pixels across splits"):
+        assert result.check(name).status == PASSED
+    assert result.check("shortcut baseline").status == CANNOT  # three positives say nothing
+
+
+def test_missing_empty_and_truncated_files_fail_and_are_named(folder):
+    (folder / "0.png").unlink()
+    (folder / "1.png").write_bytes(b"")
+    whole = (folder / "2.png").read_bytes()
+    (folder / "2.png").write_bytes(whole[: len(whole) // 2])
+    result = audit(small(folder))
+    assert result.failed
+    for name, case in (("missing", "c0"), ("empty", "c1"), ("unreadable", "c2")):
+        check = result.check(f"{name} files")
+        assert (check.status, check.count, check.cases) == (FAILED, 1, (case,))
+    assert result.check("equal pixels across splits").status == CANNOT
+
+
+def test_labels_only_opens_nothing_and_passes_nothing_it_did_not_see(tmp_path):
+    result = audit(small(tmp_path / "nowhere"), labels_only=True)
+    for name in ("missing files", "equal pixels across splits", "similar images across splits", "shortcut baseline"):
+        assert result.check(name).status == CANNOT
+    assert result.check("patients across splits").status == PASSED
+    assert not result.failed
+
+
+def test_a_patient_in_two_splits_fails(folder):
+    check = audit(small(folder, patient_id=["p0", "p1", "p2", "p3", "p0", "p5"])).check("patients across splits")
+    assert (check.status, check.cases) == (FAILED, ("c0", "c4"))
+
+
+def test_without_patient_ids_it_cannot_be_checked(folder):
+    check = audit(small(folder, patient_id="")).check("patients across splits")
+    assert (check.status, check.count) == (CANNOT, 6)
+
+
+def test_a_study_in_two_splits_fails(folder):
+    check = audit(small(folder, study_uid=["1", "2", "3", "3", "5", "6"])).check("studies across splits")
+    assert (check.status, check.cases) == (FAILED, ("c2", "c3"))
+
+
+def test_equal_pixels_are_found_whatever_the_file_format(folder):
+    pixels = noise(0)
+    Image.fromarray(np.stack([pixels] * 3, axis=-1).astype(np.uint8)).save(folder / "4.bmp")  # gray stored as RGB
+    result = audit(small(folder, image=["0.png", "1.png", "2.png", "3.png", "4.bmp", "5.png"]))
+    check = result.check("equal pixels across splits")
+    assert (check.status, check.cases) == (FAILED, ("c0", "c4"))
+    assert result.check("equal pixels under two patients").status == WARNING
+
+
+def test_a_resized_copy_is_a_warning(folder):
+    smooth = np.asarray(
+        Image.fromarray(noise(7, (24, 24)).astype(np.uint8)).resize((192, 192), Image.Resampling.BICUBIC)
+    )
+    save(folder / "0.png", smooth)
+    Image.fromarray(smooth).resize((150, 150), Image.Resampling.BILINEAR).save(folder / "5.png")
+    result = audit(small(folder))
+    check = result.check("similar images across splits")
+    assert (check.status, check.cases) == (WARNING, ("c0", "c5"))
+    assert not result.failed
+
+
+def test_derived_sources_fail_until_equal_pixels_show_what_they_share(folder):
+    cards = {
+        "rsna": SourceCard(name="rsna", derived_from={"nih": "its images are NIH's"}),
+        "nih": SourceCard(name="nih"),
+    }
+    manifest = replace(small(folder, source=["nih"] * 3 + ["rsna"] * 3), cards=cards)
+    assert audit(manifest, labels_only=True).check("derived sources across splits").status == FAILED
+    assert audit(manifest).check("derived sources across splits").status == FAILED
+    save(folder / "3.png", noise(0))  # an image of both, and kept on one side
+    manifest = replace(manifest, table=manifest.table.assign(split=["val", "train", "train", "val", "test", "test"]))
+    assert audit(manifest).check("derived sources across splits").status == WARNING
+
+
+def test_without_cards_derivation_cannot_be_checked(folder):
+    manifest = replace(small(folder, source=["a"] * 3 + ["b"] * 3), cards={})
+    assert audit(manifest, labels_only=True).check("derived sources across splits").status == CANNOT
+
+
+def test_labels_that_contradict_the_space_fail(tmp_path):
+    space = LabelSpace.load("pancreatic_ct")
+    manifest = from_columns(
+        {"case_id": list("abc"), "image": "x.nii.gz", "label.pdac": [1, 1, 0], "label.cyst": [1, 0, 0],
+         "label.pannet": [0, 0, 0], "label.tumour": [1, 1, 1]},
+        root=tmp_path, space=space,
+    )  # fmt: skip
+    check = audit(manifest, labels_only=True).check("label relations")
+    assert (check.status, check.cases) == (FAILED, ("c",))  # a patient may have a cyst beside a cancer, as in a
+
+
+def test_series_faults_fail_or_warn_by_what_they_are(folder):
+    faults = ["", "monochrome1;gantry_tilt", "irregular_step", "mixed_patients; lossy", "", ""]
+    result = audit(small(folder, faults=faults))
+    assert (result.check("series geometry").status, result.check("series geometry").cases) == (FAILED, ("c2", "c3"))
+    assert result.check("series: irregular_step").status == FAILED
+    assert result.check("series: mixed_patients").cases == ("c3",)
+    for name in ("monochrome1", "gantry_tilt", "lossy"):
+        assert result.check(f"series: {name}").status == WARNING
+
+
+def test_coverage_counts_every_state(folder):
+    result = audit(small(folder, **{"label.effusion": [1, 0, -1, None, None, 0]}), labels_only=True)
+    entry = next(entry for entry in result.coverage if entry["class"] == "effusion")
+    assert entry == {
+        "source": "one", "class": "effusion", "rows": 6, "positive": 1, "negative": 2, "uncertain": 1, "unknown": 2,
+    }  # fmt: skip
+
+
+def test_a_source_with_one_state_of_a_class_is_named(folder):
+    manifest = small(folder, source=["a"] * 3 + ["b"] * 3, **{"label.effusion": [1, 1, None, 0, 1, None]})
+    check = audit(manifest, labels_only=True).check("one-sided classes")
+    assert check.status == WARNING
+    assert "a has only positives of effusion" in check.message
+    assert "b has" not in check.message
+
+
+def test_the_report_is_whole_escaped_and_without_network(folder, tmp_path):
+    manifest = replace(small(folder, source="<b>&one"), cards={"<b>&one": SourceCard(name="x", phantom=True)})
+    result = audit(manifest)
+    page = html(result)
+    assert "&lt;b&gt;&amp;one" in page
+    assert "<b>" not in page
+    assert "PHANTOM" in page
+    for forbidden in ("http://", "https://", "<script", "<link", "@import", "src="):
+        assert forbidden not in page
+    assert "prefers-color-scheme: dark" in page
+    first = write_audit(result, tmp_path / "one")
+    second = write_audit(audit(manifest), tmp_path / "two")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_audit_json_has_the_documented_keys(folder):
+    content = json.loads(json.dumps(audit(small(folder)).to_dict(), allow_nan=False))
+    assert list(content) == [
+        "schema_version", "status", "manifest", "counts", "checks", "coverage", "confounding", "shortcuts",
+    ]  # fmt: skip
+    assert all(set(check) == {"name", "status", "count", "message", "cases"} for check in content["checks"])
+    assert len({check["name"] for check in content["checks"]}) == len(content["checks"])
+
+
+def test_no_more_than_twenty_cases_are_listed(tmp_path):
+    manifest = from_columns(
+        {"case_id": [f"c{n:02d}" for n in range(30)], "image": "gone.png", "label.pneumonia": 1},
+        root=tmp_path,
+        space=SPACE,
+    )
+    check = audit(manifest).check("missing files")
+    assert (check.count, len(check.cases)) == (30, 20)
+
+
+def test_the_terminal_shows_failures_last(folder):
+    (folder / "0.png").unlink()
+    lines = terminal_lines(audit(small(folder)))
+    checks = [line for line in lines if line.startswith("  ") and ": " in line]
+    assert "FAILED" in checks[-1]
+    assert lines[-1].startswith("1 failed")
