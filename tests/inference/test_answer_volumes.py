@@ -14,13 +14,18 @@ import torch
 from nibabel.affines import apply_affine
 from torch import Tensor, nn
 
+from la_medical.dicom.segmentation import read_seg
+from la_medical.dicom.series import read_volume
 from la_medical.errors import InputError
 from la_medical.inference.answer_volumes import FAILED, VolumeAnswers, finish
 from la_medical.inference.windows import SlidingWindow
 from la_medical.inference.writers import PredictionFolder, prediction_folder
 from la_medical.labels import LabelSpace
 from la_medical.manifest import from_columns
+from la_medical.phantoms.hospital import write_hospital
 from la_medical.training.cases import Cases
+from la_medical.training.volumes import read_image
+from la_medical.training.working_grid import WorkingGrid
 
 SPACE = LabelSpace.load("pancreatic_ct").subset(["pdac", "pancreas"])
 SHAPE = (34, 28, 16)
@@ -184,3 +189,28 @@ def test_impossible_forms_end_with_one_line(settings: dict, capsys: pytest.Captu
         prediction_folder(output_dir="out", space=SPACE, **settings)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_dicom_series_is_answered_as_a_segmentation_that_lies_on_the_lesion(tmp_path: Path) -> None:
+    """The network answers the drawn segmentation itself: what is tested is the way there and back."""
+    write_hospital(tmp_path, patients=1, seed=1, segmented=1.0, spacing=(3, 3, 5), prevalence={"pannet": 1.0})
+    series = next(path.parent for path in tmp_path.rglob("IM*"))
+    volume = read_volume(sorted(series.iterdir()))
+    (drawn,) = [read_seg(path).onto(volume).maps[1] for path in tmp_path.rglob("SEG0*")]
+    update = answers(tmp_path, [str(series.relative_to(tmp_path))], form="dicom_seg")
+    grid = WorkingGrid.of(read_image(series).grid, update.spacing)
+    update.inferer = SlidingWindow(window=grid.shape, body_only=False)
+    working = grid.image(drawn)[None, None]
+
+    class Drawn(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.cat([working * 40 - 20, working * 0 - 20], dim=1)
+
+    stored, _ = update.answer(series, Drawn(), torch.device("cpu"))
+    update.folder.write("one", stored, np.eye(4), series)
+    found = read_seg(tmp_path / "out" / "predictions" / "one.dcm")
+    assert found.fractional
+    assert set(found.classes(SPACE).values()) == {"pdac", "pancreas"}
+    number = next(n for n, name in found.classes(SPACE).items() if name == "pdac")
+    apart = centre_of(found.maps[number], found.affine) - centre_of(drawn, volume.affine)
+    assert np.abs(apart / (3, 3, 5)).max() < 0.5  # within half a voxel
