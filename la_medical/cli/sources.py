@@ -40,6 +40,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "classes": {"metavar": "A,B", "help": "at most eight organs to merge (default: the first eight of the card)"},
     "series": {"metavar": "FILE", "help": "series table of `la-medical scan` (default: scan ROOT)"},
+    "segments": {"metavar": "V", "help": "names of drawn segments that are no class, such as GTV_1=pdac,Panc=pancreas"},
     "pathology": {"metavar": "FILE", "help": "CSV that gives each patient's diagnosis"},
 }
 """Options that some sources take, passed on to the reader when they are given."""

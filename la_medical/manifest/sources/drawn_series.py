@@ -38,7 +38,15 @@ def write_image(volume: Volume, path: Path) -> None:
     _write(volume.array, volume.affine, path)
 
 
-def draw_mask(files: Sequence[Path], volume: Volume, out: Path, *, space: LabelSpace, lesion: str | None) -> Drawing:
+def draw_mask(
+    files: Sequence[Path],
+    volume: Volume,
+    out: Path,
+    *,
+    space: LabelSpace,
+    names: Mapping[str, str],
+    lesion: str | None,
+) -> Drawing:
     """Bring the segments of SEG and RTSTRUCT files onto `volume` and write them as a label map of bits.
 
     Args:
@@ -47,6 +55,7 @@ def draw_mask(files: Sequence[Path], volume: Volume, out: Path, *, space: LabelS
         out: label map to write, on the grid of `volume`; the value of a voxel is the sum of 2**k over its classes, k
             the place of a class among the first eight of `space`.
         space: names the segments, by code or by label.
+        names: label of a segment to its class, before `space` is asked.
         lesion: the one lesion class the patient is known to have; a segment `tumour` is then of this class too.
 
     Returns:
@@ -65,7 +74,7 @@ def draw_mask(files: Sequence[Path], volume: Volume, out: Path, *, space: LabelS
         found = read_segmentation(file, volume)
         classes = found.classes(space)
         for segment in found.segments:
-            name = classes.get(segment.number)
+            name = names.get(segment.label) or classes.get(segment.number)
             if name is None:
                 left_out.append(segment.label)
                 continue

@@ -54,6 +54,7 @@ def read(
     images_out: str | Path | None = None,
     label_space: str | None = None,
     source_name: str | None = None,
+    segments: str | Mapping[str, str] | None = None,
 ) -> Manifest:
     """Read one case a study and write `<images_out>/images/*.nii.gz` and `<images_out>/masks/*.nii.gz`.
 
@@ -68,10 +69,12 @@ def read(
         images_out: folder that receives volumes and masks; the manifest's root.
         label_space: of diagnoses and segments, by default the card's.
         source_name: by default the card's name.
+        segments: `GTV_1=pdac,Panc=pancreas`: names of segments or regions that the label space does not know.
 
     Raises:
         ManifestError: no readable CT series, a patient of the table without a study, two cases of one series.
-        LabelError: an unknown diagnosis, or a lesion drawn in a patient that the table calls normal.
+        LabelError: an unknown diagnosis, a lesion drawn in a patient that the table calls normal, or segments none of
+            which is a class.
         GeometryError: a segmentation that does not fit its series.
     """
     if images_out is None:
@@ -84,15 +87,21 @@ def read(
     cases = _cases(table)
     diagnoses = {} if pathology is None else _diagnoses(Path(pathology), patient_column, class_column, space)
     _all_there(diagnoses, cases, pathology)
+    names = _segment_names(segments, space)
     rows, stated = [], []
     values: set[int] = set()
     for case in progress(cases, what=f"{named} series"):
         diagnosis = diagnoses.get(str(case.series["patient_id"]))
-        drawing = _drawn(case, root, out, space, diagnosis) if check_files else Drawing()
+        drawing = _drawn(case, root, out, space, names, diagnosis) if check_files else Drawing()
         rows.append(_row(case, drawing, diagnosis))
         stated.append(_states(case.case_id, diagnosis, drawing))
         values |= drawing.values
     frame = pd.DataFrame(rows)
+    if (frame["segments_left_out"] != "").any() and not values:
+        first = frame["segments_left_out"][frame["segments_left_out"] != ""].iloc[0]
+        raise LabelError(
+            f"segments are drawn, but none is a class: {first}; say what they are with --segments NAME=class"
+        )
     classes = [name for name in space.names if any(name in states for states in stated)]
     meaning = {value: classes_of(value, space) for value in sorted(values)}
     own = replace(base, name=named, classes=tuple(classes), mask_values=meaning, label_space=space.name)
@@ -127,7 +136,9 @@ def _cases(table: pd.DataFrame) -> list[_Case]:
                 own = pd.concat([own, loose])
             chosen.append((row.to_dict(), tuple(own.to_dict("records"))))
     if not chosen:
-        raise ManifestError("no readable CT series was found; see the column faults of the series table")
+        raise ManifestError(
+            "no CT series was found or selected; the columns faults and selected_reason of the series table say why"
+        )
     names = pd.Series([f"{row['patient_id'] or 'unknown'}_{_short(str(row['series_uid']))}" for row, _ in chosen])
     return [_Case(name, *pair) for name, pair in zip(case_ids(names), chosen, strict=True)]
 
@@ -157,12 +168,31 @@ def _all_there(diagnoses: Mapping[str, object], cases: list[_Case], pathology: s
     missing = sorted(set(diagnoses) - {str(case.series["patient_id"]) for case in cases})
     if missing:
         raise ManifestError(
-            f"{pathology}: {len(missing)} of {len(diagnoses)} patients have no readable CT series, the first is "
-            f"{missing[0]}; check that both use the same IDs, or take them out of the table"
+            f"{pathology}: {len(missing)} of {len(diagnoses)} patients have no readable and selected CT series, "
+            f"the first is {missing[0]}; check that both use the same IDs, or take them out of the table"
         )
 
 
-def _drawn(case: _Case, root: Path, out: Path, space: LabelSpace, diagnosis: frozenset[str] | None) -> Drawing:
+def _segment_names(segments: str | Mapping[str, str] | None, space: LabelSpace) -> dict[str, str]:
+    """Label of a segment to its class, for those that the caller explains."""
+    if segments is None:
+        return {}
+    if isinstance(segments, str):
+        pairs = [part.partition("=") for part in segments.split(",")]
+        if any(not name.strip() or not equals for name, equals, _ in pairs):
+            raise ManifestError(f"--segments {segments!r}: expected NAME=class, several joined by commas")
+        segments = {name.strip(): value.strip() for name, _, value in pairs}
+    return {label: space.resolve(name) for label, name in segments.items()}
+
+
+def _drawn(
+    case: _Case,
+    root: Path,
+    out: Path,
+    space: LabelSpace,
+    names: Mapping[str, str],
+    diagnosis: frozenset[str] | None,
+) -> Drawing:
     from la_medical.dicom.series import read_volume, series_files
 
     volume = read_volume(series_files(case.series, root))
@@ -174,18 +204,20 @@ def _drawn(case: _Case, root: Path, out: Path, space: LabelSpace, diagnosis: fro
         volume,
         out / "masks" / f"{case.case_id}.nii.gz",
         space=space,
+        names=names,
         lesion=single if single in LESIONS else None,
     )
 
 
 def _row(case: _Case, drawing: Drawing, diagnosis: frozenset[str] | None) -> dict[str, str]:
     told = {name: str(case.series[name]) if pd.notna(case.series[name]) else "" for name in _KEPT}
+    study = told.pop("study_uid")
     return {
         "case_id": case.case_id,
         "patient_id": str(case.series["patient_id"]),
         "image": f"images/{case.case_id}.nii.gz",
         "mask": f"masks/{case.case_id}.nii.gz" if drawing.states else "",
-        "study_id": told["study_uid"],
+        "study_id": study,
         "diagnosis": "" if diagnosis is None else ("|".join(sorted(diagnosis)) or "normal"),
         "segments_left_out": "|".join(drawing.left_out),
         **told,
