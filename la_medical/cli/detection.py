@@ -216,6 +216,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         print("PHANTOM data: the figures say that the steps work, nothing about patients.")
     for one in evaluation.sentences:
         print(one)
+    if not evaluation.sentences:
+        print("No operating point was given, so there is no sensitivity to quote; choose one on validation")
 
 
 def _report(arguments: argparse.Namespace, metrics: dict[str, Any]) -> Path:

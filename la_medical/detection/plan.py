@@ -56,6 +56,7 @@ def detect_manifest(
     found = open_predictions(
         predictions, classes=wanted or _only_class(chosen), values=prediction_values, single=settings.is_picai
     ).spelled(chosen.space)
+    found = found.with_unions_of(_whole(chosen.space))
     evaluated = _evaluated(chosen, found, wanted)
     spelled = {value: chosen.space.resolve(name) for value, name in mask_values.items()} if mask_values else None
     rows = case_rows(chosen, evaluated, uncertain=settings.uncertain, mask_values=spelled)
@@ -70,7 +71,7 @@ def detect_manifest(
         "patients_known": bool((chosen.table["patient_id"] != "").all()),
         "phantom": phantom or any(card.phantom for card in chosen.cards.values()),
     }
-    unions = [name for name in evaluated if chosen.space[name].union_of]
+    unions = [name for name in evaluated if _whole(chosen.space)[name].union_of]
     return detect(
         rows, found, evaluated, settings, Path(out), about=about, unions=unions, workers=workers, scheduler=scheduler
     )
@@ -94,7 +95,7 @@ def _only_class(manifest: Manifest) -> tuple[str, ...] | None:
 
 
 def _evaluated(manifest: Manifest, predictions: Predictions, wanted: Sequence[str] | None) -> list[str]:
-    channels = predictions.channels
+    channels = predictions.offered
     if wanted is not None:
         absent = [name for name in wanted if name not in channels]
         unlabelled = [name for name in wanted if name not in manifest.classes]
@@ -114,7 +115,11 @@ def _evaluated(manifest: Manifest, predictions: Predictions, wanted: Sequence[st
 
 
 def _lesion_classes(space: LabelSpace) -> set[str]:
-    """Unions and their members, from the packaged space of this name where the manifest's has lost its unions."""
-    whole = LabelSpace.load(space.name) if space.name in packaged_label_spaces() else space
-    unions = [label for label in whole.classes if label.union_of]
+    """Unions and their members."""
+    unions = [label for label in _whole(space).classes if label.union_of]
     return {label.name for label in unions} | {member for label in unions for member in label.union_of}
+
+
+def _whole(space: LabelSpace) -> LabelSpace:
+    """The packaged space of this name: a manifest's own has lost the unions whose members it does not label."""
+    return LabelSpace.load(space.name) if space.name in packaged_label_spaces() else space

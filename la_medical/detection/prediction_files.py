@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from la_medical.artifacts import read_json
 from la_medical.detection.grid import Grid
+from la_medical.detection.unions import needed, with_unions
 from la_medical.detection.volumes import VOLUME_SUFFIXES, ProbabilityMap, as_probabilities, open_volume
 from la_medical.errors import PredictionError
 from la_medical.labels import LabelSpace
@@ -23,6 +24,7 @@ class Predictions:
 
     `form`: `channels` (4D, or 3D of one class), `per_class` (`<case_id>/<class>.nii.gz`), `label_map`, `dicom_seg` or
     `scores`. `channels`: its classes in order. `values`: label map value to class. `table`: case to class to score.
+    `unions`: classes without a channel, made from those of their members.
     """
 
     root: Path
@@ -31,6 +33,27 @@ class Predictions:
     values: Mapping[int, str]
     table: Mapping[str, Mapping[str, float]]
     single: bool = False
+    unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """Channels, and the unions that can be made from them."""
+        return (*self.channels, *(name for name in self.unions if name not in self.channels))
+
+    def with_unions_of(self, space: LabelSpace) -> Predictions:
+        """The same, able to answer for each union of `space` whose members all have a channel.
+
+        A DICOM SEG may have a segment of the union itself; it counts like a member.
+        """
+        known = {label.name: label.union_of for label in space.classes if label.union_of}
+        if self.form == "dicom_seg":
+            return replace(self, unions={name: (*members, name) for name, members in known.items()})
+        made = {n: m for n, m in known.items() if n not in self.channels and set(m) <= set(self.channels)}
+        table = {
+            case: {**row, **{name: max(row[member] for member in members) for name, members in made.items()}}
+            for case, row in self.table.items()
+        }
+        return replace(self, unions=made, table=table)
 
     def spelled(self, space: LabelSpace) -> Predictions:
         """The same with channels named as `space` spells them (`PDAC` becomes `pdac`), where it knows them.
@@ -70,6 +93,12 @@ class Predictions:
         source = self.source(case_id)
         if source is None:
             raise PredictionError(f"{case_id}: no prediction in {self.root}")
+        maps = self._stored(source, needed(wanted, self.unions), digests, space, onto)
+        yield from with_unions(maps, wanted, self.unions)
+
+    def _stored(
+        self, source: Path, wanted: Sequence[str], digests: dict[str, str], space: LabelSpace, onto: Grid | None
+    ) -> Iterator[tuple[str, ProbabilityMap]]:
         if self.form == "per_class":
             yield from self._per_class(source, wanted, digests)
         elif self.form == "dicom_seg":

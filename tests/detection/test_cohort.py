@@ -339,3 +339,22 @@ def test_geometry_error_of_a_4d_mask(hospital):
     nibabel.save(nibabel.Nifti1Image(np.zeros((*SHAPE, 2), np.uint8), AFFINE), hospital.root / "masks/a.nii.gz")
     with pytest.raises(GeometryError, match="2 channels"):
         run(hospital)
+
+
+def test_a_source_that_only_says_tumour_is_evaluated_on_the_members_maps(hospital):
+    """The manifest labels the union only; the model answers for the three members."""
+    hospital.add("a", lesion=LESION, predict=False)
+    hospital.add("b", predict=False)
+    manifest = hospital.root / "m.csv"
+    manifest.write_text("case_id,split,image,mask,label.tumour\na,test,i,masks/a.nii.gz,1\nb,test,i,masks/b.nii.gz,0\n")
+    for name in "ab":
+        maps = np.zeros((3, *SHAPE))
+        maps[(1, *as_slices(LESION))] = 0.4
+        maps[(2, *as_slices((4, 7, 4, 10, 2, 5)))] = 0.6 if name == "a" else 0.0
+        write_prediction(hospital.root / f"p3/{name}.nii.gz", maps, AFFINE, ["pdac", "cyst", "pannet"])
+    detect_manifest(hospital.root / "p3", manifest, hospital.root / "o", workers=1)
+    folder = read_candidates(hospital.root / "o")
+    assert folder.classes == ("tumour",)
+    assert folder.patients["score.tumour"].tolist() == pytest.approx([0.6, 0.4], abs=1e-5)
+    assert folder.lesions["iou"].tolist() == [1]
+    assert folder.patients["reference_class"].tolist() == ["tumour", "normal"]

@@ -1,0 +1,44 @@
+"""Maps of a union ("tumour") from the maps of its members, for predictions that have no channel of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from la_medical.detection.volumes import ProbabilityMap
+from la_medical.errors import PredictionError
+
+Maps = Iterator[tuple[str, ProbabilityMap]]
+
+
+def needed(wanted: Sequence[str], unions: Mapping[str, Sequence[str]]) -> list[str]:
+    """The maps to read for the wanted classes: members in place of unions, each once."""
+    names = [member for name in wanted for member in unions.get(name, (name,))]
+    return list(dict.fromkeys(names))
+
+
+def with_unions(maps: Maps, wanted: Sequence[str], unions: Mapping[str, Sequence[str]]) -> Maps:
+    """The wanted maps as they come, then each wanted union: at every voxel the largest of its members.
+
+    The largest value, not 1 - prod(1 - p): a lesion then has the same confidence in the union as in its own class.
+    Raises `PredictionError` where the members have different grids.
+    """
+    asked = {name: unions[name] for name in wanted if name in unions}
+    largest: dict[str, ProbabilityMap] = {}
+    for name, one in maps:
+        for union in (union for union, members in asked.items() if name in members):
+            largest[union] = _larger(largest.get(union), one, union)
+        if name in wanted and name not in asked:
+            yield name, one
+    yield from largest.items()
+
+
+def _larger(before: ProbabilityMap | None, one: ProbabilityMap, union: str) -> ProbabilityMap:
+    if before is None:
+        return replace(one, raw=one.raw.copy(order="F"))
+    if before.grid.difference(one.grid) or before.levels != one.levels:
+        raise PredictionError(f"the maps of the members of {union} differ in geometry or scale; give a map of {union}")
+    np.maximum(before.raw, one.raw, out=before.raw)
+    return before
