@@ -7,7 +7,8 @@ when the manifest is used.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -115,6 +116,11 @@ def assembly_lines(assembled: Manifest) -> list[str]:
     return lines
 
 
+def path_columns(columns: Iterable[str]) -> list[str]:
+    """`image`, `mask`, and further channels of the image: `image_0001` and on."""
+    return [name for name in columns if name in ("image", "mask") or re.fullmatch(r"image_\d{4}", name)]
+
+
 def common_root(roots: Sequence[Path]) -> Path:
     """The deepest folder that holds all `roots`."""
     absolute = [os.path.abspath(root) for root in roots]  # noqa: PTH100  links stay links, unlike with resolve()
@@ -177,7 +183,7 @@ def _in_space(part: Manifest, space: LabelSpace, drop_unknown: bool, root: Path)
     table = table.rename(columns={LABEL_PREFIX + old: LABEL_PREFIX + new for old, new in into.items()})
     prefix = os.path.relpath(os.path.abspath(part.root), root).replace(os.sep, "/")  # noqa: PTH100
     if prefix != ".":
-        for column in ("image", "mask"):
+        for column in path_columns(table.columns):
             table[column] = _below(table[column], prefix)
     return table
 

@@ -203,6 +203,15 @@ def test_two_sources_with_other_values_get_the_same(tmp_path):
     assert not (tmp_path / "out" / "imagesTr" / "c00_0000.nii.gz").is_symlink()
 
 
+def test_further_channels_are_exported_too(tmp_path):
+    manifest = volumes(tmp_path)
+    table = manifest.table.assign(image_0001=manifest.table["image"])
+    both = from_columns(table, root=tmp_path, space=CT, cards=manifest.cards)
+    export_nnunet(both, tmp_path / "out")
+    about, _ = check_nnunet_contract(tmp_path / "out")
+    assert about["channel_names"] == {"0": "channel_0", "1": "channel_1"}
+
+
 def test_what_is_unknown_is_ignored_and_never_background(tmp_path):
     lines = export_nnunet(volumes(tmp_path, tumour_known=False), tmp_path / "out")
     about, _ = check_nnunet_contract(tmp_path / "out")

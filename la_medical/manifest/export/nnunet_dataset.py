@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from la_medical.errors import InputError, ManifestError
+from la_medical.manifest.assemble import path_columns
 from la_medical.manifest.audit.pictures import Picture, read_mask, read_picture
 from la_medical.manifest.export.folds import folds as make_folds
 from la_medical.manifest.export.folds import parts_of
@@ -56,7 +57,7 @@ def export_nnunet(
         raise ManifestError(
             f"{manifest.named}: no training row has a mask, and nnU-Net segments; labels alone go `--to monai`"
         )
-    require_files(manifest, ("image", "mask"), [*training, *parts.test])
+    require_files(manifest, path_columns(manifest.table.columns), [*training, *parts.test])
     writer = _Writer(manifest, label_values(manifest, [row for row in training + parts.test if has_mask[row]]), copy)
     splits = _splits(manifest, training, set(parts.val), folds, seed)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -78,9 +79,10 @@ class _Writer:
 
     def __init__(self, manifest: Manifest, values: LabelValues, copy: bool) -> None:
         self.manifest, self.values, self.copy = manifest, values, copy
-        self.images, self.masks = manifest.file_paths("image"), manifest.file_paths("mask")
+        self.channels = [name for name in path_columns(manifest.table.columns) if name != "mask"]
+        self.paths = {name: manifest.file_paths(name) for name in (*self.channels, "mask")}
         names = manifest.table["image"].str.lower()
-        volumes = names.str.endswith(VOLUMES) | np.array([bool(path and path.is_dir()) for path in self.images])
+        volumes = names.str.endswith(VOLUMES) | np.array([bool(path and path.is_dir()) for path in self.paths["image"]])
         if volumes.any() and not volumes.all():
             raise ManifestError(f"{manifest.named}: volumes and plain images together; export them apart")
         self.ending = ".nii.gz" if volumes.all() else ".png"
@@ -96,10 +98,12 @@ class _Writer:
 
     def _case(self, folder: Path, row: int, part: str) -> None:
         case = self.manifest.table["case_id"].iloc[row]
-        image, mask = self.images[row], self.masks[row]
-        if image is None:
-            raise ManifestError(f"{self.manifest.named}: case {case} has no image")
-        self._image(image, folder / f"images{part}" / f"{case}_0000{self.ending}")
+        mask = self.paths["mask"][row]
+        for number, channel in enumerate(self.channels):
+            image = self.paths[channel][row]
+            if image is None:
+                raise ManifestError(f"{self.manifest.named}: case {case} has no {channel}; nnU-Net wants every channel")
+            self._image(image, folder / f"images{part}" / f"{case}_{number:04d}{self.ending}")
         if mask is not None:
             (folder / f"labels{part}").mkdir(exist_ok=True)
             self._mask(row, mask, folder / f"labels{part}" / f"{case}{self.ending}")
@@ -157,11 +161,18 @@ def _dataset(manifest: Manifest, writer: _Writer, training: int) -> dict[str, An
         "name": manifest.space.name,
         "description": phantom + "; ".join(card.title or card.name for card in cards),
         "licence": "; ".join(f"{card.name}: {card.licence}" for card in cards if card.licence),
-        "channel_names": {"0": "CT" if writer.ending == ".nii.gz" else "X-ray"},
+        "channel_names": _channel_names(writer),
         **writer.values.to_dict(with_ignore=bool(writer.ignored)),
         "numTraining": training,
         "file_ending": writer.ending,
     }
+
+
+def _channel_names(writer: _Writer) -> dict[str, str]:
+    """`CT` makes nnU-Net normalise by the intensities of the whole data set; it stands for a single volume only."""
+    if len(writer.channels) == 1:
+        return {"0": "CT" if writer.ending == ".nii.gz" else "X-ray"}
+    return {str(number): f"channel_{number}" for number in range(len(writer.channels))}
 
 
 def _lines(
