@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,7 @@ def diagnose(
         for name in cases.classes
         if name in columns
     }
+    pooled = _entries(cases, chosen, settings)
     metrics: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "task": "diagnosis",
@@ -92,11 +93,8 @@ def diagnose(
             "threshold_from": threshold_from,
             "uncertain": {"default": policy.default, **dict(policy.per_class)},
         },
-        "classes": _entries(cases, chosen, settings),
-        "sources": {
-            source: {"classes": _entries(cases, chosen, settings, source)}
-            for source in np.unique(cases.sources).tolist()
-        },
+        "classes": pooled,
+        "sources": _by_source(cases, chosen, settings, pooled),
         "classes_without_labels": unlabelled,
         "phantom_sources": cautions.phantom_sources(manifest, cases),
         "shared_patients": cautions.shared_patients(manifest, split),
@@ -111,6 +109,22 @@ def _entries(
     cases: Evaluated, chosen: Mapping[str, Threshold], settings: Settings, source: str | None = None
 ) -> dict[str, Any]:
     return {name: _class_entry(cases, name, chosen.get(name), settings, source) for name in cases.classes}
+
+
+def _by_source(
+    cases: Evaluated, chosen: Mapping[str, Threshold], settings: Settings, pooled: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The entries of each source. Where there is one source only, its bootstraps are the pooled ones."""
+    sources = np.unique(cases.sources).tolist()
+    if len(sources) > 1:
+        return {source: {"classes": _entries(cases, chosen, settings, source)} for source in sources}
+    entries = _entries(cases, chosen, replace(settings, replicates=0), sources[0])
+    for name, entry in entries.items():
+        drawn = {key: figure for key, figure in pooled[name].items() if key.endswith("_by_patient")}
+        if pooled[name]["average_precision"]["estimate"] is not None:
+            drawn["average_precision"] = pooled[name]["average_precision"]
+        entry.update(drawn)
+    return {sources[0]: {"classes": entries}}
 
 
 def _threshold_cases(

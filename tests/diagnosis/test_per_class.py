@@ -195,3 +195,15 @@ def test_formulas_become_text():
     assert harmless_cell("north") == "north"
     assert harmless_cell("") == ""
     assert harmless_cell(-1.5) == -1.5
+
+
+def test_one_source_has_the_pooled_intervals_and_its_own_reasons(table):
+    table["source"] = "north"
+    table.loc[table["case_id"].isin(["t1", "t2"]), "patient_id"] = "p1"
+    metrics = _measured(table, settings=Settings(replicates=100)).metrics
+    pooled, own = metrics["classes"]["pneumonia"], metrics["sources"]["north"]["classes"]["pneumonia"]
+    assert own["auroc_by_patient"] == pooled["auroc_by_patient"]
+    assert own["average_precision"] == pooled["average_precision"]
+    table["label.effusion"] = 0
+    entry = _measured(table, settings=Settings(replicates=100)).metrics["sources"]["north"]["classes"]["effusion"]
+    assert entry["auroc"]["reason"] == "no positives with a known label in source north, split test"
