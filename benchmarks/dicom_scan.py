@@ -187,13 +187,15 @@ def report(root: Path, paths: list[str], folder: Path) -> None:
     print(f"{root.name}, {len(paths)} files:")
     print(f"  headers and values, la_medical    {ours:7.3f} CPU s   {1e6 * ours / len(paths):6.1f} us a file")
     print(
-        f"  pydicom stop_before_pixels        {theirs:7.3f} CPU s   {theirs / ours:6.1f} times as much; same table: {same}"
+        f"  pydicom stop_before_pixels        {theirs:7.3f} CPU s   {theirs / ours:6.1f} times as much; "
+        f"same table: {same}"
     )
     print(
         f"  SimpleITK series finder           {itk:7.3f} CPU s   {itk / ours:6.1f} times as much; {found} files found"
     )
     print(
-        f"  whole `la-medical scan` with start {scan['cpu']:6.3f} CPU s   pydicom {theirs / scan['cpu']:.1f} times as much"
+        f"  whole `la-medical scan` with start {scan['cpu']:6.3f} CPU s   "
+        f"pydicom {theirs / scan['cpu']:.1f} times as much"
     )
 
 

@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 from la_medical.dicom.phase import decide_phase
@@ -117,17 +116,15 @@ def _geometry(stack: Stack, common: Common) -> Row:
 def _files(stack: Stack, records: Sequence[FileRecord]) -> Row:
     """Files in slice order (each once), and the deepest folder that holds them all."""
     names = list(dict.fromkeys(piece.record.file for piece in stack.slices)) or [record.file for record in records]
-    parents = [PurePosixPath(name).parent.parts for name in names]
+    parents = [parent.split("/") if parent else [] for parent in {name.rpartition("/")[0] for name in names}]
     shared = 0
     for parts in zip(*parents, strict=False):
         if len(set(parts)) > 1 or not is_utf8(parts[0]):
             break
         shared += 1
-    folder = PurePosixPath(*parents[0][:shared])
-    return {
-        "folder": folder.as_posix(),
-        "files": _json([PurePosixPath(n).relative_to(folder).as_posix() for n in names]),
-    }
+    folder = "/".join(parents[0][:shared])
+    start = len(folder) + 1 if folder else 0
+    return {"folder": folder or ".", "files": _json([name[start:] for name in names])}
 
 
 def is_utf8(name: str) -> bool:

@@ -238,7 +238,7 @@ def _place(slices: list[Slice], stack: Stack, faults: set[str]) -> list[Slice]:
         return slices
     if any(piece.position is None for piece in slices):
         faults.add("no_position")
-    if not all(usable_orientation(piece.orientation) for piece in slices):
+    if not all(usable_orientation(orientation) for orientation in {piece.orientation for piece in slices}):
         faults.add("no_orientation")
     if not all(piece.spacing and min(piece.spacing) > 0 for piece in slices):
         faults.add("no_pixel_spacing")

@@ -75,7 +75,7 @@ def numbers(value: bytes | None) -> Numbers | None:
     if not value:
         return None
     try:
-        found = tuple(float(part) for part in value.decode("ascii").strip("\0 ").split("\\"))
+        found = tuple(map(float, value.decode("ascii").strip("\0 ").split("\\")))
     except ValueError:  # UnicodeDecodeError is one
         return None
     return found if all(map(math.isfinite, found)) else None
