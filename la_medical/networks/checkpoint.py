@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -134,6 +135,8 @@ def plain(content: Any) -> Any:
         return {str(key): plain(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
         return [plain(value) for value in content]
+    if isinstance(content, np.generic):
+        content = content.item()
     for kind in (bool, int, float):  # subclasses, such as numpy's float64, would not be read back
         if isinstance(content, kind):
             return kind(content)

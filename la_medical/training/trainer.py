@@ -115,6 +115,19 @@ def epochs(*, max_epochs: Any, val_interval: Any) -> int:
     return most
 
 
+@stops_on_bad_input
+def check_values(
+    *, batch_size: Any, image_size: Any, num_workers: Any, amp: Any, tensorboard: Any, early_stopping_patience: Any
+) -> None:
+    """Exit code 2 for a value that cannot be used, before images are packed."""
+    integer("batch_size", batch_size, least=1)
+    integer("image_size", image_size, least=8)
+    integer("num_workers", num_workers, least=0)
+    integer("early_stopping_patience", early_stopping_patience, least=1)
+    boolean("amp", amp)
+    boolean("tensorboard", tensorboard)
+
+
 def run(engine: Workflow) -> None:
     """Run a MONAI engine; bad input found on the way ends with one line and exit code 2."""
     _run(engine)

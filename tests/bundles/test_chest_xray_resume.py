@@ -1,0 +1,106 @@
+"""An interrupted training, run again, ends with the same bytes as one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.bundles.chest_xray_runs import TRUSTED, arguments, run_bundle, write_data
+
+pytestmark = TRUSTED
+FILES = ("model.pt", "history.csv")
+
+
+def result(out: Path) -> dict[str, bytes]:
+    return {name: (out / name).read_bytes() for name in FILES}
+
+
+def test_two_runs_of_the_same_seed_are_the_same_bytes_and_another_seed_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = write_data(tmp_path / "data")
+    for name, more in (("a", []), ("b", ["--num_workers=2"]), ("c", ["--seed=1"])):
+        assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / name, *more) == 0
+    assert result(tmp_path / "a") == result(tmp_path / "b")
+    assert (tmp_path / "a" / "model.pt").read_bytes() != (tmp_path / "c" / "model.pt").read_bytes()
+
+
+def test_a_run_made_longer_equals_a_long_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The optimiser, dropout's generator, the plateau and early stopping all go on where they were."""
+    manifest = write_data(tmp_path / "data")
+    more = ["--loss::warmup_epochs=1", "--plateau_patience=0", "--early_stopping_patience=4"]
+    for epochs in (1, 3, 6):
+        assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "cut", f"--max_epochs={epochs}", *more) == 0
+    assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "whole", "--max_epochs=6", *more) == 0
+    assert result(tmp_path / "cut") == result(tmp_path / "whole")
+
+
+def test_early_stopping_ends_the_run_and_stays_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = write_data(tmp_path / "data")
+    # Steps too small to change the order of any two answers: the score stays as it is after the first epoch.
+    more = ["--max_epochs=9", "--early_stopping_patience=2", "--learning_rate=1.0e-12"]
+    more += [
+        "--network_config::options={'init_features': 4, 'growth_rate': 4, 'block_config': [1, 1], 'norm': 'instance'}"
+    ]
+    assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "out", *more) == 0
+    epochs = len((tmp_path / "out" / "history.csv").read_text().splitlines()) - 1
+    assert epochs == 1 + 2
+    before = result(tmp_path / "out")
+    assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "out", *more) == 0
+    assert result(tmp_path / "out") == before
+
+
+@pytest.mark.slow
+def test_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = write_data(tmp_path / "data", patients=64)
+    more = ["--max_epochs=40", "--early_stopping_patience=40"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "monai.bundle", *arguments(["train"], manifest, tmp_path / "killed", *more)]
+    history = tmp_path / "killed" / "history.csv"
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (history.is_file() and len(history.read_text().splitlines()) > 5):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    whole = [sys.executable, "-m", "monai.bundle", *arguments(["train"], manifest, tmp_path / "whole", *more)]
+    subprocess.run(whole, env=environment, check=True, capture_output=True, cwd=tmp_path)
+    assert result(tmp_path / "killed") == result(tmp_path / "whole")
+    assert not list(tmp_path.rglob(".partial-*model*"))
+
+
+@pytest.mark.slow
+def test_two_processes_with_gloo_train_and_evaluate(tmp_path: Path) -> None:
+    """The same cases in each step, and norms that look at one case: the loss curve of one process, but for rounding."""
+    manifest = write_data(tmp_path / "data")
+    options = "{'init_features': 4, 'growth_rate': 4, 'block_config': [1, 1], 'norm': 'instance'}"
+    more = [f"--network_config::options={options}", "--loss::warmup_epochs=1"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    runner = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
+    one = [sys.executable, "-m", "monai.bundle"]
+    runs = [
+        (one, ["train"], tmp_path / "one", "--batch_size=8"),
+        (runner, ["train", "multi_gpu_train"], tmp_path / "two", "--batch_size=4"),
+        (runner, ["train", "evaluate", "multi_gpu_evaluate"], tmp_path / "two", "--batch_size=4"),
+    ]
+    for start, configs, out, batch in runs:
+        command = [*start, *arguments(configs, manifest, out, *more, batch)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+    single, double = (read_losses(tmp_path / name / "history.csv") for name in ("one", "two"))
+    assert single == pytest.approx(double, rel=1e-3)
+    predictions = (tmp_path / "two" / "predictions.csv").read_text().splitlines()
+    assert len(predictions) == 1 + 8
+    assert len(set(predictions)) == len(predictions)
+
+
+def read_losses(history: Path) -> list[float]:
+    lines = [line.split(",") for line in history.read_text().splitlines()]
+    column = lines[0].index("train.total")
+    return [float(line[column]) for line in lines[1:]]
