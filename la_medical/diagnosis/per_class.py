@@ -79,8 +79,29 @@ def diagnose(
         for name in cases.classes
         if name in columns
     }
-    pooled = _entries(cases, chosen, settings)
-    metrics: dict[str, Any] = {
+    metrics = {
+        **_header(cases, split, threshold_from, rule=rule, policy=policy, missing=missing, settings=settings),
+        **_figures(cases, chosen, settings),
+        "classes_without_labels": unlabelled,
+        "phantom_sources": cautions.phantom_sources(manifest, cases),
+        "shared_patients": cautions.shared_patients(manifest, split),
+        "without_patient_id": cautions.without_patient_id(cases),
+    }
+    metrics["cautions"] = cautions.in_words(metrics)
+    return Diagnosis(metrics=metrics, cases=cases, thresholds=chosen)
+
+
+def _header(
+    cases: Evaluated,
+    split: str,
+    threshold_from: str,
+    *,
+    rule: ThresholdRule,
+    policy: UncertainPolicy,
+    missing: Missing,
+    settings: Settings,
+) -> dict[str, Any]:
+    return {
         "schema_version": SCHEMA_VERSION,
         "task": "diagnosis",
         "split": split,
@@ -93,16 +114,16 @@ def diagnose(
             "threshold_from": threshold_from,
             "uncertain": {"default": policy.default, **dict(policy.per_class)},
         },
+    }
+
+
+def _figures(cases: Evaluated, chosen: Mapping[str, Threshold], settings: Settings) -> dict[str, Any]:
+    pooled = _entries(cases, chosen, settings)
+    return {
         "classes": pooled,
         "sources": _by_source(cases, chosen, settings, pooled),
-        "classes_without_labels": unlabelled,
-        "phantom_sources": cautions.phantom_sources(manifest, cases),
-        "shared_patients": cautions.shared_patients(manifest, split),
-        "without_patient_id": cautions.without_patient_id(cases),
+        "mean_auroc": _mean_auroc(pooled).to_dict(),
     }
-    metrics["mean_auroc"] = _mean_auroc(metrics["classes"]).to_dict()
-    metrics["cautions"] = cautions.in_words(metrics)
-    return Diagnosis(metrics=metrics, cases=cases, thresholds=chosen)
 
 
 def _entries(
