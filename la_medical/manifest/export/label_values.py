@@ -78,15 +78,13 @@ def label_values(manifest: Manifest, rows: Sequence[int]) -> LabelValues:
     return LabelValues(ordered, drawn, overlapping=any(len(kind) > 1 for kind in ordered))
 
 
-def known_everywhere(manifest: Manifest, row: int, values: LabelValues) -> bool:
-    """Whether the row says of every exported class where it is and where it is not.
+def known_everywhere(card: SourceCard, states: NDArray[np.float32], values: LabelValues) -> bool:
+    """Whether a row, with its label states of `values.classes`, says of every exported class where it is and where it is not.
 
     A class that is 0 is nowhere; one that is 1 is where the mask shows it, if the card has a value for it. Any other
     class may be anywhere in the background.
     """
-    card = manifest.cards[manifest.table["source"].iloc[row]]
     shown = {name for names in card.mask_values.values() for name in names}
-    states = manifest.states(values.classes)[row] if values.classes else np.empty(0)
     return all(state == 0 or (state == 1 and name in shown) for state, name in zip(states, values.classes, strict=True))
 
 

@@ -86,6 +86,7 @@ class _Writer:
         if volumes.any() and not volumes.all():
             raise ManifestError(f"{manifest.named}: volumes and plain images together; export them apart")
         self.ending = ".nii.gz" if volumes.all() else ".png"
+        self.states = manifest.states(values.classes)
         self.ignored = 0
 
     def write(self, folder: Path, training: Sequence[int], test: Sequence[int]) -> None:
@@ -120,12 +121,13 @@ class _Writer:
 
     def _mask(self, row: int, source: Path, target: Path) -> None:
         table, manifest = self.manifest.table, self.manifest
-        known = known_everywhere(manifest, row, self.values)
+        card = manifest.cards[table["source"].iloc[row]]
+        known = known_everywhere(card, self.states[row], self.values)
         self.ignored += not known
         picture = read_mask(source)
         array = remapped(
             picture.array,
-            self.values.of(manifest.cards[table["source"].iloc[row]]),
+            self.values.of(card),
             0 if known else self.values.ignore,
             f"case {table['case_id'].iloc[row]}",
         )
