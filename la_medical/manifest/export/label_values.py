@@ -79,7 +79,7 @@ def label_values(manifest: Manifest, rows: Sequence[int]) -> LabelValues:
 
 
 def known_everywhere(card: SourceCard, states: NDArray[np.float32], values: LabelValues) -> bool:
-    """Whether a row, with its label states of `values.classes`, says of every exported class where it is and where it is not.
+    """Whether a row, with its label states of `values.classes`, says where every exported class is and is not.
 
     A class that is 0 is nowhere; one that is 1 is where the mask shows it, if the card has a value for it. Any other
     class may be anywhere in the background.
