@@ -126,9 +126,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from la_medical import __version__
     from la_medical.resources import bundles_folder, label_spaces_folder
 
-    print(
-        f"la_medical {__version__}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores"
-    )
+    python, cores = platform.python_version(), os.cpu_count()
+    print(f"la_medical {__version__}, Python {python}, {platform.platform()}, {cores} cores")
     missing = []
     for name in NEEDED:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,16 +12,6 @@ import pytest
 from PIL import Image
 
 from la_medical.resources import bundles_folder
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # MONAI's networks use torch.jit.script where they are imported
-    import monai.bundle
-    import monai.engines
-    import monai.handlers  # noqa: F401
-
-    import la_medical.inference.predictions_2d
-    import la_medical.training.handlers
-    import la_medical.training.resume  # noqa: F401 - imported here for the warnings alone
 
 BUNDLE = bundles_folder() / "chest_xray_classification"
 TINY = (

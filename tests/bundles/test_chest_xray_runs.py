@@ -26,8 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_training_leaves_a_checkpoint_that_tells_where_it_comes_from(trained: tuple[Path, Path]) -> None:
-    manifest, out = trained
-    checkpoint = load_checkpoint(out / "model.pt")
+    checkpoint = load_checkpoint(trained[1] / "model.pt")
     assert checkpoint.classes == ("mass", "nodule")
     provenance = checkpoint.provenance
     # 16 training rows, 8 of each source; each source knows one class
