@@ -46,7 +46,9 @@ class Journal:
                 "CREATE TEMP TABLE judged (file BLOB PRIMARY KEY, outcome, series_uid, faults) WITHOUT ROWID"
             )
         except sqlite3.DatabaseError as error:
-            raise InputError(f"{path}: no usable journal ({error}); delete it to scan afresh") from error
+            raise InputError(
+                f"{path}: the scan's journal cannot be used ({error}); delete it to scan afresh, or write elsewhere"
+            ) from error
 
     def close(self) -> None:
         """Close the file."""

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
@@ -79,6 +80,11 @@ def scan(
         _store(journal, read)
         with journal.finishing():
             return _write(journal, root, out, pseudonyms, order)
+    except sqlite3.Error as error:  # disk full, read-only, locks that do not work
+        raise InputError(
+            f"{journal.path}: the scan's journal cannot be written ({error}); "
+            "free space or write to a local disk, and run the same command again"
+        ) from error
     finally:
         journal.close()
 

@@ -262,3 +262,20 @@ def wait_for(path: Path, seconds=30):
 def wait_for_workers(address, count):
     code = f"from distributed import Client; c = Client({address!r}, timeout='20s'); c.wait_for_workers({count}, 30)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+
+
+def test_a_full_disk_is_said_and_the_scan_goes_on_when_there_is_room(large_tree, tmp_path):
+    """Files may not grow beyond 60 kB, as on a disk that is full."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
+        "from la_medical.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["scan", str(large_tree), "--out", str(tmp_path / "out.csv"), "--workers", "1"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "run the same command again" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert outputs(tmp_path) == {}
+    assert main(arguments) == 0
+    assert main(["scan", str(large_tree), "--out", str(tmp_path / "whole" / "out.csv")]) == 0
+    assert outputs(tmp_path) == outputs(tmp_path / "whole")
