@@ -211,13 +211,11 @@ def _drawn(
 
 def _row(case: _Case, drawing: Drawing, diagnosis: frozenset[str] | None) -> dict[str, str]:
     told = {name: str(case.series[name]) if pd.notna(case.series[name]) else "" for name in _KEPT}
-    study = told.pop("study_uid")
     return {
         "case_id": case.case_id,
         "patient_id": str(case.series["patient_id"]),
         "image": f"images/{case.case_id}.nii.gz",
         "mask": f"masks/{case.case_id}.nii.gz" if drawing.states else "",
-        "study_id": study,
         "diagnosis": "" if diagnosis is None else ("|".join(sorted(diagnosis)) or "normal"),
         "segments_left_out": "|".join(drawing.left_out),
         **told,
