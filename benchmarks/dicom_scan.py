@@ -90,6 +90,17 @@ def write_tree(root: Path, files: int, *, nested: bool) -> list[str]:
     return paths
 
 
+def write_copies(root: Path, paths: list[str], times: int) -> None:
+    """Copies of every file below `root`, each round with study, series, frame and instance UIDs of its own."""
+    for path in paths:
+        content = Path(path).read_bytes()
+        for round_ in range(times):
+            folder = root / f"copy{round_}" / Path(path).parent.name
+            folder.mkdir(parents=True, exist_ok=True)
+            changed = content.replace(b"1.2.826.0.1.3680043.9.", b"1.2.826.0.1.368004%d.9." % round_)
+            (folder / Path(path).name).write_bytes(changed)
+
+
 def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
     """CPU seconds of `work`, user and system, best of two (the first warms the page cache), and its answer."""
     best, answer = float("inf"), None
@@ -170,7 +181,7 @@ def main() -> None:
             report(root, paths, Path(folder))
         if not arguments.skip_memory:
             large = Path(folder) / "large"
-            write_tree(large, 10 * arguments.files, nested=True)
+            write_copies(large, paths, 10)
             small = whole_scan(Path(folder) / "nested", Path(folder) / "m1" / "s.csv")
             grown = whole_scan(large, Path(folder) / "m2" / "s.csv")
             print(

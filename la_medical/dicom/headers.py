@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from la_medical.dicom.elements import (
-    UNDEFINED,
     Elements,
     NeedsMoreError,
     Pixels,
@@ -232,7 +231,6 @@ __all__ = [
     "EMPTY",
     "NOT_DICOM",
     "TRUNCATED_HEADER",
-    "UNDEFINED",
     "UNREADABLE",
     "Header",
     "NoHeader",

@@ -26,7 +26,6 @@ COMMON: dict[int, tuple[str, str]] = {
     0x00180010: ("contrast_agent", TEXT),
     0x00180015: ("body_part", CODE),
     0x00180050: ("slice_thickness", NUMBERS),
-    0x00180088: ("spacing_between_slices", NUMBERS),
     0x00181030: ("protocol", TEXT),
     0x00181042: ("contrast_start_time", CODE),
     0x00181120: ("tilt_tag", NUMBERS),
@@ -57,10 +56,8 @@ COMMON: dict[int, tuple[str, str]] = {
 
 PER_FILE: dict[int, tuple[str, str]] = {
     0x00080018: ("instance_uid", CODE),
-    0x00080022: ("acquisition_date", CODE),
     0x0008002A: ("acquisition_datetime", CODE),
     0x00080032: ("acquisition_time", CODE),
-    0x00200012: ("acquisition_number", NUMBERS),
     0x00200013: ("instance_number", NUMBERS),
     0x00200032: ("position", NUMBERS),
 }

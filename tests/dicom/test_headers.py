@@ -20,7 +20,6 @@ from la_medical.dicom.values import common_raw, common_values, per_file_raw, per
 from tests.dicom.made_series import ct_slice, implicit, save
 
 ODD_FILES = sorted((Path(pydicom.__file__).parent / "data" / "test_files").rglob("*.dcm"))
-AFFINE_LIKE = ("orientation", "position", "pixel_spacing")
 
 
 def of_pydicom(path):
