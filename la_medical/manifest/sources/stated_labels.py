@@ -22,7 +22,8 @@ def stated(column: pd.Series, where: str) -> pd.Series:
         raise LabelError(
             f"{where}: {wrong.iloc[0]!r} in row {int(wrong.index[0]) + 2}; expected 1, 0, -1 (uncertain) or blank"
         )
-    return pd.Series(pd.array([STATES[value] for value in text], dtype="Int8"), index=column.index)
+    codes, kinds = pd.factorize(text)
+    return pd.Series(pd.array([STATES[kind] for kind in kinds], dtype="Int8").take(codes), index=column.index)
 
 
 def stated_columns(
