@@ -103,9 +103,9 @@ def _bundles(arguments: argparse.Namespace) -> None:
 
 
 NEEDED = (
-    "torch", "monai", "pytorch-ignite", "fire", "jsonschema", "einops", "numpy", "pandas", "pyarrow", "PyYAML", "pillow",
-    "scipy", "scikit-learn", "scikit-image", "connected-components-3d", "nibabel", "SimpleITK", "pydicom", "highdicom",
-    "matplotlib", "Jinja2", "tqdm",
+    "torch", "monai", "pytorch-ignite", "fire", "jsonschema", "einops", "numpy", "pandas", "pyarrow", "PyYAML",
+    "pillow", "scipy", "scikit-learn", "scikit-image", "connected-components-3d", "nibabel", "SimpleITK", "pydicom",
+    "highdicom", "matplotlib", "Jinja2", "tqdm",
 )  # fmt: skip
 OPTIONAL = {
     "tensorboard": "tensorboard: true in a training config",

@@ -169,7 +169,7 @@ def answered_cases(
     whole = _read(manifest, dataset_dir)
     splits = names("split", split)
     rows = whole if splits is None else _split(whole, splits, "to answer")
-    cases = _cases(rows, space, uncertain_policy(uncertain), dataset_dir)
+    cases = _cases(rows, space, uncertain_policy(uncertain), dataset_dir, stated_only=True)
     if labelled:
         require_known(cases.counts, named=whole.named, split=" or ".join(splits or ("any",)))
     logger.info("%d cases to answer, %d classes: %s", len(cases), len(space), ", ".join(space.names))
@@ -191,7 +191,9 @@ def _split(manifest: Manifest, splits: Sequence[str], purpose: str) -> Manifest:
         ) from error
 
 
-def _cases(rows: Manifest, space: LabelSpace, policy: UncertainPolicy, dataset_dir: Any) -> Cases:
+def _cases(
+    rows: Manifest, space: LabelSpace, policy: UncertainPolicy, dataset_dir: Any, *, stated_only: bool = False
+) -> Cases:
     files = [path for path in rows.file_paths("image", optional_path(dataset_dir)) if path is not None]
     if len(files) < len(rows):
         row = int(np.argmax((rows.table["image"] == "").to_numpy()))
@@ -202,4 +204,4 @@ def _cases(rows: Manifest, space: LabelSpace, policy: UncertainPolicy, dataset_d
             f"{rows.named}: {len(missing)} of {len(files)} images are missing, first {missing[0]}; give "
             "--dataset_dir FOLDER if they lie elsewhere"
         )
-    return Cases(rows, files, space, targets_for(rows, space.names, policy))
+    return Cases(rows, files, space, targets_for(rows, space.names, policy, stated_only=stated_only))

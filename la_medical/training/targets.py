@@ -57,19 +57,23 @@ def uncertain_policy(value: Any) -> UncertainPolicy:
     raise LabelError(f"uncertain is {value!r}; expected ignore, ones or zeros, or a mapping of class to one of them")
 
 
-def targets_of(manifest: Manifest, policy: UncertainPolicy) -> Targets:
+def targets_of(manifest: Manifest, policy: UncertainPolicy, *, stated_only: bool = False) -> Targets:
     """(N, K) 1, 0 or NaN (unknown) for all K classes of the manifest, relations between classes used.
+
+    `stated_only`: leave out what follows from relations, as the evaluation does (docs/decisions/0061).
 
     A policy for a class that the manifest does not have is left out: one config serves many manifests.
     """
     here = {manifest.space.resolve(k): v for k, v in policy.per_class.items() if manifest.space.find(k)}
     states = UncertainPolicy(policy.default, here).apply(manifest.states(), manifest.classes)
-    return implied(states, manifest.space).astype(np.float32)
+    return states if stated_only else implied(states, manifest.space).astype(np.float32)
 
 
-def targets_for(manifest: Manifest, classes: Sequence[str], policy: UncertainPolicy) -> Targets:
+def targets_for(
+    manifest: Manifest, classes: Sequence[str], policy: UncertainPolicy, *, stated_only: bool = False
+) -> Targets:
     """(N, len(classes)) targets; a class that the manifest has no column for is unknown everywhere."""
-    known = targets_of(manifest, policy)
+    known = targets_of(manifest, policy, stated_only=stated_only)
     wanted = np.full((len(manifest), len(classes)), np.nan, dtype=np.float32)
     for column, name in enumerate(classes):
         own = manifest.space.find(name)

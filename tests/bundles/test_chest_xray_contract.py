@@ -12,10 +12,10 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from tests.bundles.chest_xray_runs import BUNDLE, TINY, TRUSTED, config_files, run_bundle, write_data
 
 pytestmark = TRUSTED
-KEYS = (
-    "bundle_root dataset_dir manifest output_dir checkpoint split device classes network_def network max_epochs "
-    "batch_size learning_rate seed num_workers amp"
-).split()
+KEYS = {
+    "bundle_root", "dataset_dir", "manifest", "output_dir", "checkpoint", "split", "device", "classes", "network_def",
+    "network", "max_epochs", "batch_size", "learning_rate", "seed", "num_workers", "amp",
+}  # fmt: skip
 CONFIGS = (
     ["train"], ["train", "small"], ["train", "evaluate"], ["train", "evaluate", "small"], ["inference"],
     ["inference", "small"], ["train", "multi_gpu_train"], ["train", "evaluate", "multi_gpu_evaluate"],
@@ -25,7 +25,7 @@ CONFIGS = (
 @pytest.mark.parametrize("configs", CONFIGS, ids="+".join)
 def test_every_config_answers_to_the_same_keys(configs: list[str]) -> None:
     files = [str(BUNDLE / "configs" / f"{name}.yaml") for name in configs]
-    assert set(KEYS) <= set(ConfigParser.load_config_files(files))
+    assert set(ConfigParser.load_config_files(files)) >= KEYS
 
 
 def test_small_only_overrides_what_the_others_have() -> None:
