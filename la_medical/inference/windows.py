@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from la_medical.errors import InputError
+from la_medical.networks.checkpoint import unwrapped
 from la_medical.training.ct_data import sizes
 from la_medical.training.prepared_volumes import network_input
 from la_medical.training.stop import stops_on_bad_input
@@ -93,6 +94,7 @@ class SlidingWindow(Inferer):
             network: answers logits (B, K, *window) in eval mode.
             device: where windows are answered.
         """
+        network = unwrapped(network)  # processes answer different numbers of windows; DDP would wait for the others
         shape = volume.shape
         padded = _at_least(volume, self.window)
         plan = layers(padded.shape, self.window, self.overlap)
