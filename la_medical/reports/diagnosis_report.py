@@ -21,6 +21,8 @@ from la_medical.reports.page import Group, Page, Part, Table, write_page
 from la_medical.reports.pictures import errors_then_sample, within_budget
 
 UNDEFINED = "undefined"
+MOST_TOLD = 3
+"""Classes that the head line tells of: those with most positives and negatives."""
 MOST_OPEN = 2
 """Classes whose figures are unfolded at first."""
 
@@ -89,7 +91,8 @@ def _headline(metrics: Mapping[str, Any], baselines: Mapping[tuple[str, str | No
     if len(defined) > 1:
         mean = metrics["mean_auroc"]
         lines.append(f"Mean AUC {mean['estimate']:.3f} over {mean['numerator']} of {mean['denominator']} classes.")
-    for name, entry in list(defined.items())[: 1 if len(defined) == 1 else 3]:
+    told = sorted(defined, key=lambda name: -min(defined[name]["positives"], defined[name]["negatives"]))[:MOST_TOLD]
+    for name, entry in ((name, defined[name]) for name in told):
         line = (
             f"AUC for {name} {interval_in_words(entry['auroc'])}, {entry['positives']} positives and "
             f"{entry['negatives']} negatives."
@@ -105,8 +108,8 @@ def _headline(metrics: Mapping[str, Any], baselines: Mapping[tuple[str, str | No
         if (name, None) in baselines:
             line += f" Trivial image statistics alone reach AUC {baselines[name, None]:.3f}."
         lines.append(line)
-    if len(defined) > 3:
-        lines.append(f"{len(defined) - 3} more classes stand in the table.")
+    if len(defined) > MOST_TOLD:
+        lines.append(f"{len(defined) - MOST_TOLD} classes with fewer cases stand in the table.")
     return lines
 
 
@@ -146,7 +149,8 @@ def _figures_table(
     if audited:
         columns.append("Trivial statistics, AUC")
     rows = []
-    for name, entry in metrics["classes"].items():
+    answered = {name: entry for name, entry in metrics["classes"].items() if entry["threshold"] is not None}
+    for name, entry in answered.items():
         scopes = [(name, entry, None)]
         if len(metrics["sources"]) > 1:
             scopes += [(source, part["classes"][name], source) for source, part in metrics["sources"].items()]
@@ -165,6 +169,9 @@ def _figures_table(
         f"AUC: {', '.join(methods) or 'DeLong'}. Average precision: bootstrap by patient. Sensitivity and specificity: "
         f"Clopper-Pearson exact, threshold rule: {metrics['settings']['threshold_rule']}. Undefined figures say why."
     )
+    silent = [name for name in metrics["classes"] if name not in answered]
+    if silent:
+        note += f" Labelled, but without a column in the predictions: {', '.join(silent)}."
     return Table("figures", "Figures per class and source", columns, rows, note)
 
 

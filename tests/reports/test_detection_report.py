@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,14 @@ NONE = pd.DataFrame({"x": [], "y": [], "z": [], "diameter_mm": []})
 @pytest.fixture(scope="module")
 def hospital(tmp_path_factory):
     return build(tmp_path_factory.mktemp("hospital"))
+
+
+@pytest.fixture(scope="module")
+def report(hospital):
+    return write_report(
+        hospital / "out", metrics=hospital / "out" / "metrics.json", candidates=hospital / "candidates",
+        manifest=hospital / "m.csv", predictions=hospital / "predictions",
+    )  # fmt: skip
 
 
 def _data(path):
@@ -88,12 +97,8 @@ def test_slices_are_bounded_and_empty_cases_show_the_middle():
     assert empty["slices"][empty["start"]]["where"] == "100 mm"
 
 
-def test_report_says_the_sentence_and_its_weaknesses(hospital):
-    path = write_report(
-        hospital / "out", metrics=hospital / "out" / "metrics.json", candidates=hospital / "candidates",
-        manifest=hospital / "m.csv", predictions=hospital / "predictions",
-    )  # fmt: skip
-    page = path.read_text(encoding="utf-8")
+def test_report_says_the_sentence_and_its_weaknesses(hospital, report):
+    page = report.read_text(encoding="utf-8")
     for sentence in read_json(hospital / "out" / "metrics.json")["sentences"]:
         assert sentence in page.replace("&gt;", ">")
     assert "PHANTOM" in page
@@ -102,12 +107,8 @@ def test_report_says_the_sentence_and_its_weaknesses(hospital):
     assert {"froc_pdac.svg", "sensitivity_by_size_cyst.csv", "confusion.png", "strata_pdac.csv"} <= names
 
 
-def test_cases_carry_outcomes_and_slices(hospital):
-    path = write_report(
-        hospital / "out", metrics=read_json(hospital / "out" / "metrics.json"), candidates=hospital / "candidates",
-        manifest=hospital / "m.csv",
-    )  # fmt: skip
-    data = _data(path)
+def test_cases_carry_outcomes_and_slices(hospital, report):
+    data = _data(report)
     patients = pd.read_parquet(hospital / "out" / "patients.parquet")
     letters = {"TP": "T", "TN": "t", "FP": "F", "FN": "f"}
     for entry in data["classes"]:
@@ -142,8 +143,10 @@ def test_the_budget_bounds_the_views(hospital):
     assert patient_views(["gone"], folder, manifest) == {}
 
 
-def test_without_manifest_there_are_no_pictures(hospital):
-    path = write_report(hospital / "out", metrics=hospital / "out" / "metrics.json", candidates=hospital / "candidates")
+def test_without_manifest_there_are_no_pictures(hospital, report, tmp_path):
+    for name in ("patients.parquet", "roc.csv", "froc.csv"):
+        shutil.copy(hospital / "out" / name, tmp_path)
+    path = write_report(tmp_path, metrics=hospital / "out" / "metrics.json", candidates=hospital / "candidates")
     assert _data(path)["views"] == {}
     assert "No manifest was given" in path.read_text(encoding="utf-8")
 
