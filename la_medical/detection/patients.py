@@ -69,7 +69,7 @@ def _patient(
         "source": first.source,
         "split": first.split,
         "cases": len(members),
-        "case_ids": ";".join(row.case_id for row in members),
+        "case_ids": " ".join(row.case_id for row in members),
         "reference_class": UNKNOWN,
         "prediction": OK if used else FAILED if FAILED in kinds else MISSING,
         "cases_without_prediction": len(kinds),

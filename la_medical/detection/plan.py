@@ -9,11 +9,11 @@ from typing import Any
 
 from la_medical.artifacts import sha256_of
 from la_medical.detection.cohort import detect
-from la_medical.detection.prediction_files import Predictions, open_predictions
+from la_medical.detection.prediction_files import Predictions, open_predictions, whole_space
 from la_medical.detection.protocol import PICAI, PICAI_MIN_VOXELS, Protocol
 from la_medical.detection.reference import case_rows
 from la_medical.errors import LabelError, PredictionError
-from la_medical.labels import LabelSpace, packaged_label_spaces
+from la_medical.labels import LabelSpace
 from la_medical.manifest import Manifest, read_manifest
 
 ALL_SPLITS = "all"
@@ -56,7 +56,6 @@ def detect_manifest(
     found = open_predictions(
         predictions, classes=wanted or _only_class(chosen), values=prediction_values, single=settings.is_picai
     ).spelled(chosen.space)
-    found = found.with_unions_of(_whole(chosen.space))
     evaluated = _evaluated(chosen, found, wanted)
     spelled = {value: chosen.space.resolve(name) for value, name in mask_values.items()} if mask_values else None
     rows = case_rows(chosen, evaluated, uncertain=settings.uncertain, mask_values=spelled)
@@ -71,7 +70,7 @@ def detect_manifest(
         "patients_known": bool((chosen.table["patient_id"] != "").all()),
         "phantom": phantom or any(card.phantom for card in chosen.cards.values()),
     }
-    unions = [name for name in evaluated if _whole(chosen.space)[name].union_of]
+    unions = [name for name in evaluated if whole_space(chosen.space)[name].union_of]
     return detect(
         rows, found, evaluated, settings, Path(out), about=about, unions=unions, workers=workers, scheduler=scheduler
     )
@@ -116,10 +115,5 @@ def _evaluated(manifest: Manifest, predictions: Predictions, wanted: Sequence[st
 
 def _lesion_classes(space: LabelSpace) -> set[str]:
     """Unions and their members."""
-    unions = [label for label in _whole(space).classes if label.union_of]
+    unions = [label for label in whole_space(space).classes if label.union_of]
     return {label.name for label in unions} | {member for label in unions for member in label.union_of}
-
-
-def _whole(space: LabelSpace) -> LabelSpace:
-    """The packaged space of this name: a manifest's own has lost the unions whose members it does not label."""
-    return LabelSpace.load(space.name) if space.name in packaged_label_spaces() else space

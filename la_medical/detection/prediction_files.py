@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +11,11 @@ import numpy as np
 
 from la_medical.artifacts import read_json
 from la_medical.detection.grid import Grid
+from la_medical.detection.score_table import read_score_table
 from la_medical.detection.unions import needed, with_unions
 from la_medical.detection.volumes import VOLUME_SUFFIXES, ProbabilityMap, as_probabilities, open_volume
 from la_medical.errors import PredictionError
-from la_medical.labels import LabelSpace
+from la_medical.labels import LabelSpace, packaged_label_spaces
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,22 @@ class Predictions:
         return replace(self, unions=made, table=table)
 
     def spelled(self, space: LabelSpace) -> Predictions:
-        """The same with channels named as `space` spells them (`PDAC` becomes `pdac`), where it knows them.
+        """The same with channels named as `space` spells them (`PDAC` becomes `pdac`), where it knows them, and with
+        the unions that it has.
 
         Files of the form `per_class` are named after their class and keep their names.
         """
+        whole = whole_space(space)
         if self.form == "per_class":
-            return self
+            return self.with_unions_of(whole)
         names = {name: space.find(name) or name for name in self.channels}
-        return replace(
+        named = replace(
             self,
             channels=tuple(names.values()),
             values={value: names[name] for value, name in self.values.items()},
             table={case: {names[c]: score for c, score in row.items()} for case, row in self.table.items()},
         )
+        return named.with_unions_of(whole)
 
     def source(self, case_id: str) -> Path | None:
         """File or folder of one case, None when there is none."""
@@ -152,6 +155,11 @@ class Predictions:
             yield name, ProbabilityMap(inside.view(np.uint8), stored.grid, 1, self.single)
 
 
+def whole_space(space: LabelSpace) -> LabelSpace:
+    """The packaged space of this name: a manifest's own has lost the unions whose members it does not label."""
+    return LabelSpace.load(space.name) if space.name in packaged_label_spaces() else space
+
+
 def open_predictions(
     path: str | Path, *, classes: Sequence[str] | None = None, values: Mapping[int, str] | None = None,
     single: bool = False,
@@ -169,7 +177,8 @@ def open_predictions(
     """
     root = Path(path)
     if root.suffix in {".csv", ".parquet"}:
-        return _score_table(root)
+        classes_there, table = read_score_table(root)
+        return Predictions(root, "scores", classes_there, {}, table)
     if not root.is_dir():
         raise PredictionError(f"{root}: no such folder of predictions (a table of scores ends in .csv or .parquet)")
     if values is not None:
@@ -225,36 +234,6 @@ def _label_values(labels: Mapping[str, Any]) -> dict[int, str]:
     else:
         pairs = {int(value): str(key) for key, value in labels.items()}
     return {value: name for value, name in sorted(pairs.items()) if value != 0}
-
-
-def _score_table(path: Path) -> Predictions:
-    import pandas as pd
-
-    if not path.is_file():
-        raise PredictionError(f"{path}: no such table of scores")
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, na_filter=False)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise PredictionError(f"{path}: cannot be read as {path.suffix[1:]} ({error})") from error
-    columns = {name: str(name).split(".", 1)[1] for name in frame.columns if str(name).startswith(("prob.", "score."))}
-    if "case_id" not in frame.columns or not columns:
-        raise PredictionError(f"{path}: a table of scores has case_id and prob.<class> columns, has {list(frame)}")
-    frame["case_id"] = frame["case_id"].astype(str)
-    if frame["case_id"].duplicated().any():
-        raise PredictionError(f"{path}: case_id {frame['case_id'][frame['case_id'].duplicated()].iloc[0]!r} twice")
-    try:
-        scores = frame.rename(columns=columns)[list(columns.values())].replace("", np.nan).astype(np.float64)
-    except ValueError as error:
-        raise PredictionError(f"{path}: a score is no number ({error})") from error
-    if ((scores < 0) | (scores > 1)).any(axis=None):
-        raise PredictionError(f"{path}: scores outside 0..1; give probabilities")
-    table = dict(zip(frame["case_id"], scores.to_dict("records"), strict=True))
-    return Predictions(path, "scores", tuple(columns.values()), {}, table)
-
-
-def table_digest(path: Path) -> str:
-    """sha256 of a table of scores."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _volumes(folder: Path) -> list[Path]:

@@ -185,7 +185,7 @@ def test_two_volumes_of_one_patient_are_one_patient(hospital):
     hospital.add("a2", patient="a", pdac={ELSEWHERE: 0.6})
     _, folder = run(hospital)
     (patient,) = folder.patients.to_dict("records")
-    assert (patient["cases"], patient["label.pdac"], patient["case_ids"]) == (2, 1, "a1;a2")
+    assert (patient["cases"], patient["label.pdac"], patient["case_ids"]) == (2, 1, "a1 a2")
     assert patient["score.pdac"] == pytest.approx(0.6, abs=1e-5)
     assert patient["volumes_known.pdac"] == 2
 
