@@ -65,7 +65,7 @@ def deal_by_hash(place: NDArray[np.float64], sets: Bools, shares: NDArray[np.flo
     small = np.zeros(len(dealt), dtype=bool)
     for stratum in sorted(range(len(sets)), key=lambda index: int(sets[index].sum())):
         members = sets[stratum]
-        _repair(dealt, members, free & ~small, place, shares)
+        _repair(dealt, members, free, small, place, shares)
         if members.sum() * shares[shares > 0].min() < FEW:
             small |= members  # a larger stratum must not take away what this one has just got
     return dealt
@@ -88,6 +88,8 @@ def deal_exactly(place: NDArray[np.float64], sets: Bools, shares: NDArray[np.flo
         counts = _apportion(len(waiting), shares * int(members.sum()) - have, shares)
         waiting = waiting[np.argsort(place[waiting], kind="stable")]
         dealt[waiting] = np.repeat([TEST, VAL, TRAIN], counts[[TEST, VAL, TRAIN]])
+    for stratum in [*order, 0]:
+        _fill_empty(dealt, sets[stratum], fixed == NONE, place, shares)
     return dealt
 
 
@@ -108,8 +110,13 @@ def _any(rows: Bools, group: Ints, count: int) -> Bools:
     return np.bincount(group[rows], minlength=count) > 0
 
 
-def _repair(dealt: Ints, members: Bools, free: Bools, place: NDArray[np.float64], shares: NDArray[np.float64]) -> None:
-    """Move groups of one stratum between train and the other splits, those nearest to the border first."""
+def _repair(
+    dealt: Ints, members: Bools, free: Bools, small: Bools, place: NDArray[np.float64], shares: NDArray[np.float64]
+) -> None:
+    """Move groups of one stratum between train and the other splits, those nearest to the border first.
+
+    Groups of a `small` stratum are moved only where this one would have none in a split otherwise.
+    """
     count, wanted = int(members.sum()), int((shares > 0).sum())
     for split, stop in ((TEST, shares[TEST]), (VAL, shares[TEST] + shares[VAL])):
         if not shares[split]:
@@ -118,11 +125,22 @@ def _repair(dealt: Ints, members: Bools, free: Bools, place: NDArray[np.float64]
         have = int((dealt[members] == split).sum())
         if have < least:
             spare = max(0, int((dealt[members] == TRAIN).sum()) - 1)
-            _move(dealt, members & free & (dealt == TRAIN), place, stop, min(least - have, spare), split)
+            _move(dealt, members & free & ~small & (dealt == TRAIN), place, stop, min(least - have, spare), split)
         elif have > most:
-            _move(dealt, members & free & (dealt == split), place, stop, have - most, TRAIN)
-    if shares[TRAIN] and count >= wanted and not (dealt[members] == TRAIN).any():
-        _move(dealt, members & free, place, 1.0, 1, TRAIN)
+            _move(dealt, members & free & ~small & (dealt == split), place, stop, have - most, TRAIN)
+    _fill_empty(dealt, members, free, place, shares)
+
+
+def _fill_empty(
+    dealt: Ints, members: Bools, free: Bools, place: NDArray[np.float64], shares: NDArray[np.float64]
+) -> None:
+    """Give each wanted split one group of a stratum that has enough of them, from the split that has most."""
+    if members.sum() < (shares > 0).sum():
+        return
+    for split, stop in ((TEST, shares[TEST]), (VAL, shares[TEST] + shares[VAL]), (TRAIN, 1.0)):
+        if shares[split] and not (dealt[members] == split).any():
+            largest = int(np.bincount(dealt[members & free], minlength=3).argmax())
+            _move(dealt, members & free & (dealt == largest), place, stop, 1, split)
 
 
 def _move(dealt: Ints, among: Bools, place: NDArray[np.float64], border: float, number: int, split: int) -> None:

@@ -183,6 +183,14 @@ def test_shares_that_leave_nothing_are_refused(val, test):
         split(manifest(frame(10)), val, test)
 
 
+@pytest.mark.parametrize("way", ["stable", "exact"])
+@pytest.mark.parametrize("patients", [3, 4, 6, 10])
+def test_a_handful_of_patients_still_fills_every_split(patients, way):
+    for seed in range(10):
+        done = split(manifest(frame(patients, seed=seed)), 0.1, 0.2, seed, stratify_by=way)
+        assert set(done.table["split"]) == {"train", "val", "test"}
+
+
 def test_only_the_splits_asked_for_are_made():
     assert set(split(manifest(frame(50)), 0.0, 0.3).table["split"]) == {"train", "test"}
 
