@@ -58,7 +58,7 @@ class TrainingState:
         self.decisions = decisions
         self.history = history
         self.settings = plain(settings)
-        self._read = _state_to_resume(self.path, self.settings)
+        self._read = _state_to_resume(self.path, self.settings, decisions.checkpoint)
 
     def attach(self, engine: Trainer) -> None:
         """Follow a trainer."""
@@ -104,7 +104,7 @@ class TrainingState:
 
 
 @stops_on_bad_input
-def _state_to_resume(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+def _state_to_resume(path: Path, settings: Mapping[str, Any], checkpoint: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     state = read_tensors(path, what="training state")
@@ -118,6 +118,8 @@ def _state_to_resume(path: Path, settings: Mapping[str, Any]) -> dict[str, Any] 
             f"{path} belongs to a training with other settings ({'; '.join(differing[:3])}); give another "
             "--output_dir, or remove that file to start anew"
         )
+    if state["decisions"]["best_epoch"] and not checkpoint.is_file():
+        raise InputError(f"{path} is there, but {checkpoint} with its best weights is not; put it back, or remove both")
     return state
 
 
