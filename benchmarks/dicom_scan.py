@@ -162,7 +162,8 @@ def whole_scan(root: Path, out: Path) -> dict[str, float]:
         "import resource, sys, json; from la_medical.cli.main import main;"
         f"main(['scan', {str(root)!r}, '--out', {str(out)!r}, '--workers', '1']);"
         "u = resource.getrusage(resource.RUSAGE_SELF);"
-        "print(json.dumps({'cpu': u.ru_utime + u.ru_stime, 'mib': u.ru_maxrss / 1024}))"
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'));"  # ru_maxrss is inherited
+        "print(json.dumps({'cpu': u.ru_utime + u.ru_stime, 'mib': int(peak.split()[1]) / 1024}))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return json.loads(done.stdout.splitlines()[-1])
