@@ -3,7 +3,7 @@
     python experiments/pancreatic_lesions/run.py --out OUT --patients 300 --seeds 0,1,2
 
 Every arm trains on the same images; only what their rows state differs. The operating point (98% specificity) is
-chosen on validation with full labels; figures are those of the test split. Trainings and answers go on where they stopped.
+chosen on validation with full labels; figures are those of the test split. Run again, it goes on where it stopped.
 """
 
 from __future__ import annotations
