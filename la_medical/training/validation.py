@@ -47,8 +47,10 @@ class ValidationScore(Metric):
         self.update((output["pred"], output["label"], engine.state.batch["case"]))
 
     def compute(self) -> dict[str, float]:
-        """All the figures; an undefined AUC is NaN."""
+        """All the figures; an undefined AUC is NaN, and so is everything where the network answers no number."""
         logits, targets = self._everything()
+        if not np.isfinite(logits[~np.isnan(targets)]).all():
+            return dict.fromkeys(["score", "bce", "auroc", *(f"auroc.{name}" for name in self.classes)], float("nan"))
         areas = {name: _area(targets[:, k], logits[:, k]) for k, name in enumerate(self.classes)}
         defined = [area for area in areas.values() if not np.isnan(area)]
         bce = _bce(logits, targets)
@@ -75,8 +77,6 @@ class ValidationScore(Metric):
 
 def _area(targets: NDArray[np.float64], scores: NDArray[np.float64]) -> float:
     known = ~np.isnan(targets)
-    if not np.isfinite(scores[known]).all():
-        return float("nan")
     return auroc(targets[known].astype(int), scores[known])
 
 
