@@ -63,12 +63,15 @@ def _demo(arguments: argparse.Namespace) -> None:
 def _chest_xray(out: Path, seed: int) -> Path:
     """Three X-ray sources that know different classes: one network for all of them."""
     print("== Chest X-rays: three sources that know different classes ==")
-    _la_medical("phantoms", "chest_xray", "--out", out / "sources", "--patients", 160, "--seed", seed)
+    _la_medical("phantoms", "chest_xray", "--out", out / "sources", "--patients", 120, "--seed", seed)
     manifest = _assembled(out, "chest_xray", seed)
     _bundle("chest_xray_classification", ["train", "small"], manifest, out / "run", seed=seed)
     _bundle("chest_xray_classification", ["inference", "small"], manifest, out / "run")
+    similarity = out / "similarity.csv"
+    _la_medical("queries", out / "run" / "model.pt", "--out", similarity)
     _la_medical("diagnose", out / "run" / "predictions.csv", "--manifest", manifest, "--split", "test",
-                "--audit", out / "audit" / "audit.json", "--out", out / "report")  # fmt: skip
+                "--audit", out / "audit" / "audit.json", "--history", out / "run" / "history.csv",
+                "--similarity", similarity, "--out", out / "report")  # fmt: skip
     return out / "report" / "report.html"
 
 
