@@ -167,7 +167,7 @@ def softmax_cases(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def ours_lists(count: int, extraction: str) -> dict:
     from la_medical.detection.candidates import find_candidates, reference_lesions
-    from la_medical.detection.froc import LesionResults, average_precision
+    from la_medical.detection.froc import LesionResults, lesion_statistics
     from la_medical.detection.grid import Grid
     from la_medical.detection.matching import match
     from la_medical.detection.plan import picai_protocol
@@ -204,7 +204,7 @@ def ours_lists(count: int, extraction: str) -> dict:
     return {
         "lists": lists,
         "auroc": auroc(truth, score),
-        "ap": float(average_precision(results)(np.ones((1, count)))[0]),
+        "ap": float(lesion_statistics(results, (1,), np.ones((1, count)))[-1, 0]),
     }
 
 

@@ -64,9 +64,13 @@ def active_boxes(array: NDArray[Any], threshold: Any, maxima: NDArray[Any]) -> I
     (the recursive cut that layout analysis uses for pages).
     """
     for run in _runs(maxima >= threshold):
-        inside = array[:, :, run] >= threshold
-        for x, y, z in _split(inside, 0):
-            yield x, y, slice(run.start + z.start, run.start + z.stop)
+        inside = array.T[run] >= threshold  # (z, y, x): rows of memory one after the other
+        plane = inside.any(axis=0)
+        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+        top, left = int(rows[0]), int(columns[0])
+        tight = inside[:, top : rows[-1] + 1, left : columns[-1] + 1].T
+        for x, y, z in _split(tight, 0):
+            yield _moved(x, left), _moved(y, top), _moved(z, run.start)
 
 
 def bounding_box(array: NDArray[Any], threshold: Any, maxima: NDArray[Any]) -> Box | None:
@@ -122,6 +126,10 @@ def _each(labels: NDArray[Any], box: Box) -> Iterator[Component]:
 def _whole(inside: NDArray[np.bool_], box: Box) -> Component:
     start = (int(box[0].start), int(box[1].start), int(box[2].start))
     return Component(start, np.asfortranarray(inside), int(np.count_nonzero(inside)))
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(by + part.start, by + part.stop)
 
 
 def _runs(hits: Any) -> list[slice]:
