@@ -85,6 +85,20 @@ def test_a_checkpoint_of_another_spacing_is_refused_with_a_hint(
     assert "trained with spacing [6.0, 6.0, 6.0], here [5.0, 5.0, 5.0]" in capsys.readouterr().err
 
 
+def test_coarse_to_fine_with_flips_writes_one_map_a_class(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, out = trained
+    checkpoint = out / "model.pt"
+    more = [f"--checkpoint={checkpoint}", f"--coarse_checkpoint={checkpoint}", "--coarse_patch_size=[16,16,16]"]
+    more += ["--flips=true", "--prediction_form=maps", "--split=test"]
+    assert run_bundle(monkeypatch, ["inference"], manifest, tmp_path, *more) == 0
+    for case in ("phantom_x_0003", "phantom_y_0003"):
+        folder = tmp_path / "predictions" / case
+        assert sorted(path.name for path in folder.iterdir()) == ["pancreas.nii.gz", "pdac.nii.gz", "tumour.nii.gz"]
+    assert run_bundle(monkeypatch, ["inference"], manifest, tmp_path, *more, "--coarse_organ=spleen") == 2
+
+
 def noisy(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 50, shape).astype(np.float32)
 
