@@ -35,8 +35,9 @@ def add_commands(commands: Any) -> None:
     p = commands.add_parser(
         "bundles",
         help="where the MONAI bundles lie, or copies of them",
-        description="Print the folder of each MONAI bundle, for --bundle_root; or copy them to change them.",
+        description="Print the folder of one MONAI bundle or of each, for --bundle_root; or copy them to change them.",
     )
+    p.add_argument("name", nargs="?", metavar="BUNDLE", help="one bundle only, such as chest_xray_classification")
     p.add_argument("--copy", type=Path, metavar="DIR", help="copy the bundles into this folder")
     p.set_defaults(run=_bundles)
 
@@ -88,6 +89,11 @@ def _bundles(arguments: argparse.Namespace) -> None:
     from la_medical.resources import bundles_folder
 
     folders = sorted(path.parent.parent for path in bundles_folder().glob("*/configs/metadata.json"))
+    if arguments.name is not None:
+        names = ", ".join(folder.name for folder in folders)
+        folders = [folder for folder in folders if folder.name == arguments.name]
+        if not folders:
+            raise InputError(f"no bundle {arguments.name!r}; there are: {names}")
     if arguments.copy is None:
         for folder in folders:
             print(folder)

@@ -74,6 +74,14 @@ def test_add_class_refuses(checkpoint: Path, capsys: pytest.CaptureFixture[str],
     assert error.count("\n") == 1
 
 
+def test_one_bundle_is_asked_for_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bundles", "chest_xray_classification"]) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert (folder / "configs" / "train.yaml").is_file()
+    assert main(["bundles", "chest_xray"]) == 2
+    assert "there are: chest_xray_classification" in capsys.readouterr().err
+
+
 def test_bundles_are_listed_and_copied(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bundles"]) == 0
     listed = [Path(line) for line in capsys.readouterr().out.splitlines()]
