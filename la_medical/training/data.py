@@ -119,13 +119,17 @@ def packed_dataset(
 def training_loader(dataset: Dataset[Batch], *, batch_size: Any, seed: int) -> DataLoader[Batch]:
     """Shuffled batches; the order depends on the seed and the epoch alone (MONAI's engines tell the sampler the epoch).
 
-    Each of W processes gets `batch_size` cases a step. The last batch may be smaller.
+    Each of W processes gets `batch_size` cases a step. The last batch may be smaller, but one single case is left for
+    another epoch: batch normalisation has no variance of it where the features are one pixel.
     """
     size = integer("batch_size", batch_size, least=1)
     sampler = DistributedSampler(
         dataset, num_replicas=processes.world_size(), rank=processes.rank(), shuffle=True, seed=seed
     )
-    return DataLoader(dataset, batch_size=size, sampler=sampler, collate_fn=whole_batch, pin_memory=_pins())
+    single = len(sampler) > size > 1 and len(sampler) % size == 1
+    return DataLoader(
+        dataset, batch_size=size, sampler=sampler, collate_fn=whole_batch, pin_memory=_pins(), drop_last=single
+    )
 
 
 @stops_on_bad_input

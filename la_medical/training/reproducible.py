@@ -10,8 +10,12 @@ import torch
 from monai.utils import set_determinism
 from torch import Tensor
 
+from la_medical.errors import InputError
 from la_medical.training.stop import stops_on_bad_input
 from la_medical.training.values import boolean, integer
+
+MOST = 2**32 - 1
+"""Largest seed, NumPy's."""
 
 
 @stops_on_bad_input
@@ -21,6 +25,8 @@ def seed_everything(seed: Any, deterministic: Any = True) -> int:
     `deterministic`: also forbid cuDNN to choose by timing (same seed, same GPU, same result; slower).
     """
     number = integer("seed", seed, least=0)
+    if number > MOST:
+        raise InputError(f"seed is {seed!r}; expected a whole number from 0 to {MOST}")
     fixed = boolean("deterministic", deterministic)
     set_determinism(seed=number)
     if not fixed:

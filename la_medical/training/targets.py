@@ -94,13 +94,22 @@ def learned_space(manifest: Manifest, wanted: Sequence[str] | None, policy: Unce
         raise LabelError(f"{manifest.named}: no row to train on has a known label; label columns are label.<class>")
     if wanted is None:
         return manifest.space.subset(having)
-    names = [manifest.space.resolve(name) for name in wanted]
+    names = [_wanted_class(name, manifest) for name in wanted]
     for name in names:
         if name not in having:
             raise LabelError(
                 f"{manifest.named}: class {name!r} has no known label to train on; leave it out of classes"
             )
     return manifest.space.subset(names)
+
+
+def _wanted_class(name: str, manifest: Manifest) -> str:
+    if manifest.space.find(name) is None and manifest.space.nearest(name) is None:
+        raise LabelError(
+            f"{manifest.named}: no column holds labels of class {name!r}; there are: {', '.join(manifest.classes)}; "
+            "leave it out of classes"
+        )
+    return manifest.space.resolve(name)
 
 
 def count_classes(targets: Targets, classes: Sequence[str], sources: Sequence[str]) -> list[ClassCounts]:

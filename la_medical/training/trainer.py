@@ -137,13 +137,26 @@ def run(engine: Workflow) -> None:
 def _run(engine: Workflow) -> None:
     try:
         engine.run()
-    except RuntimeError as error:  # MONAI's transforms wrap what they raise
+    except (RuntimeError, ValueError) as error:  # MONAI's transforms wrap what they raise
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, InputError):
             cause = cause.__cause__
+        cause = cause or _too_small(error)
         if cause is None:
             raise
         raise cause from error
+
+
+def _too_small(error: Exception) -> InputError | None:
+    """What torch says of images that a network pools away, as something a user can put right."""
+    if "Output size is too small" in str(error) or "Kernel size can't be greater" in str(error):
+        return InputError("the images are too small for this network: nothing is left after pooling; raise image_size")
+    if "Expected more than 1 value per channel" in str(error):
+        return InputError(
+            "a batch of one case leaves one value a channel, too few for batch normalisation; raise image_size, or "
+            "give a batch_size of at least 2"
+        )
+    return None
 
 
 def finite(name: str, value: float, epoch: int) -> float:

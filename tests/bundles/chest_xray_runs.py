@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import monai.bundle  # noqa: F401  here, not in a test: MONAI's log keeps the stdout it finds, a test's is closed later
 import numpy as np
 import pandas as pd
 import pytest

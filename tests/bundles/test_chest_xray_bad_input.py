@@ -106,6 +106,8 @@ def test_no_known_label(manifest: Path, stops: Callable[..., str]) -> None:
         ("--max_epochs=0", "max_epochs is 0"),
         ("--amp=maybe", "amp is 'maybe'"),
         ("--seed=-3", "seed is -3"),
+        ("--seed=4294967296", "expected a whole number from 0 to 4294967295"),
+        ("--classes=mass,covid19", "no column holds labels of class 'covid19'; there are: mass, nodule"),
         ("--device=tpu9", "device is 'tpu9'"),
         ("--uncertain=perhaps", "'perhaps'"),
         ("--loss::temperature=0.5", "loss::temperature is 0.5"),
@@ -171,6 +173,28 @@ def test_state_of_other_settings_is_not_gone_on_from(
 
 def test_diverging_training_says_so(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "out", "--learning_rate=1.0e30") == 2
+
+
+DEEP = "--network_config::options={'init_features': 4, 'growth_rate': 4, 'block_config': [1, 1, 1, 1]}"
+
+
+def test_images_that_the_network_pools_away(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "out", DEEP) == 2
+    assert "raise image_size" in capsys.readouterr().err
+    assert (
+        run_bundle(monkeypatch, ["train"], manifest, tmp_path / "out", DEEP, "--image_size=32", "--batch_size=1") == 2
+    )
+    assert "batch_size of at least 2" in capsys.readouterr().err
+
+
+def test_a_single_case_left_over_does_not_stop_training(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"  # 16 cases to train on, so one is left over; its features are one pixel
+    assert run_bundle(monkeypatch, ["train"], manifest, out, DEEP, "--image_size=32", "--batch_size=15") == 0
+    assert (out / "model.pt").is_file()
 
 
 def test_16_bit_and_rgb_images_are_read(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
