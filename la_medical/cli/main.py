@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int | None] = parsed.run
     try:
+        _check_seed(getattr(parsed, "seed", None))
         return run(parsed) or DONE
     except InputError as error:
         return _bad_input(parsed.command, str(error))
@@ -52,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"la-medical {parsed.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _check_seed(seed: int | None) -> None:
+    """NumPy's generators refuse other seeds, and each command would find out at another place."""
+    if seed is not None and not 0 <= seed < 2**32:
+        raise InputError(f"--seed {seed}: expected a whole number from 0 to {2**32 - 1}")
 
 
 def _bad_input(command: str, message: str) -> int:

@@ -90,3 +90,9 @@ def test_a_fault_of_ours_is_not_taken_for_bad_input(monkeypatch: pytest.MonkeyPa
 def test_one_line_folds_and_cuts() -> None:
     assert one_line(" a\n\tb  c ") == "a b c"
     assert one_line("x" * 50, limit=10) == "xxxxxxx..."
+
+
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_seed_that_no_generator_takes(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["phantoms", "chest_xray", "--out", "unused", "--seed", seed]) == 2
+    assert f"--seed {seed}: expected a whole number from 0" in capsys.readouterr().err
