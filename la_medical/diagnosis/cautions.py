@@ -80,6 +80,11 @@ def in_words(metrics: dict[str, Any]) -> list[str]:
             f"PHANTOM data: the images of {', '.join(metrics['phantom_sources'])} are drawn by a program and show no "
             "patient. The figures say that the pipeline works, nothing about diagnosis."
         )
+    if metrics["split"] == "all":
+        said.append(
+            "All splits are evaluated together, also the cases that the model was trained on, and those that the "
+            "thresholds were chosen on: the figures are too good. Evaluate --split test alone."
+        )
     for other, shared in metrics["shared_patients"].items():
         said.append(
             f"{shared['patients']} patients of split {metrics['split']} also occur in split {other} "

@@ -75,6 +75,8 @@ def _average_precision(cases: KnownCases) -> Estimate:
     if not cases.positives:
         needs = "positives" if len(cases.truth) else "cases"
         return undefined(lack(cases, needs=needs), method=method, denominator=len(cases.truth))
+    if not cases.negatives:  # precision is 1 at every threshold, whatever the answers: it measures nothing
+        return undefined(lack(cases, needs="negatives"), method=method, denominator=len(cases.truth))
     value = auc.average_precision(cases.truth, cases.probability)
     return Estimate(value, denominator=len(cases.truth), method=method)
 

@@ -51,7 +51,7 @@ def diagnose(
         manifest: all splits: the thresholds come from another one, and shared patients are looked for.
         predictions: as `read_predictions` gives it; may hold several splits.
         split: evaluated split, or `all`.
-        threshold_from: split that thresholds are chosen on; must differ from `split`.
+        threshold_from: split that thresholds are chosen on; must differ from `split` (`all` is cautioned about).
         rule: how they are chosen; Youden's index by default.
         policy: what an uncertain label counts as; ignored by default.
         missing: `error`, or `exclude` labelled cases without an answer, which are counted.

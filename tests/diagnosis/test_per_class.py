@@ -207,3 +207,17 @@ def test_one_source_has_the_pooled_intervals_and_its_own_reasons(table):
     table["label.effusion"] = 0
     entry = _measured(table, settings=Settings(replicates=100)).metrics["sources"]["north"]["classes"]["effusion"]
     assert entry["auroc"]["reason"] == "no positives with a known label in source north, split test"
+
+
+def test_average_precision_without_negatives_is_undefined(table):
+    negative = (table["split"] == "test") & (table["label.pneumonia"] == 0)
+    frame = table.assign(**{"label.pneumonia": table["label.pneumonia"].mask(negative)})
+    entry = _measured(frame).metrics["classes"]["pneumonia"]
+    assert (entry["positives"], entry["negatives"]) == (2, 0)
+    assert entry["average_precision"]["estimate"] is None
+    assert entry["average_precision"]["reason"] == "no negatives with a known label in split test"
+
+
+def test_all_splits_together_are_cautioned_about(table):
+    assert any("All splits" in said for said in _measured(table, split="all").metrics["cautions"])
+    assert not any("All splits" in said for said in _measured(table).metrics["cautions"])
