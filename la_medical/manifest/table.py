@@ -229,7 +229,11 @@ def _space_of_columns(columns: Sequence[str], path: Path) -> LabelSpace:
         if any(space.find(spelling) or space.nearest(spelling) for spelling in spellings):
             unknown = next(spelling for spelling in spellings if not space.find(spelling))
             near = space.nearest(unknown)
-            hint = f"did you mean {LABEL_PREFIX}{near}?" if near else "give the label space of this table"
+            hint = (
+                f"did you mean {LABEL_PREFIX}{near}?"
+                if near
+                else ("rename it, or read the table with `la-medical manifest image_table` and --label-space FILE.yaml")
+            )
             raise LabelError(f"{path}: column {LABEL_PREFIX}{unknown} is no class of label space {space.name}; {hint}")
     return LabelSpace(name=path.stem, classes=tuple(LabelClass(name=spelling_key(name)) for name in spellings))
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from la_medical.artifacts import written_whole
-from la_medical.errors import InputError, one_line
+from la_medical.errors import InputError
 from la_medical.labels.space import LabelSpace
 
 FORMAT = "la_medical checkpoint"
@@ -119,7 +119,11 @@ def read_tensors(path: str | Path, *, what: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: cannot be read as a {what} ({one_line(str(error), 120)})") from error
+        # torch's own words advise to load it with weights_only=False, which would run what is in it
+        raise InputError(
+            f"{path}: cannot be read as a {what}: it is damaged or something else; expected the file that training "
+            "wrote, copied whole"
+        ) from error
 
 
 def to_bytes(content: Any) -> bytes:

@@ -54,6 +54,10 @@ def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "cut.pt").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="cannot be read as a checkpoint"):
         load_checkpoint(tmp_path / "cut.pt")
+    (tmp_path / "table.pt").write_text("case_id,image\n")
+    with pytest.raises(InputError) as refused:
+        load_checkpoint(tmp_path / "table.pt")
+    assert "weights_only" not in str(refused.value)  # torch advises to load it without protection
 
 
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
