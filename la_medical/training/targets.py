@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from la_medical.errors import InputError, LabelError
 from la_medical.labels import LabelSpace, UncertainPolicy, implied
+from la_medical.labels.space import packaged_label_spaces
 from la_medical.manifest import Manifest
 
 Targets = NDArray[np.float32]
@@ -62,8 +63,12 @@ def targets_of(manifest: Manifest, policy: UncertainPolicy, *, stated_only: bool
 
     `stated_only`: leave out what follows from relations, as the evaluation does (docs/decisions/0061).
 
-    A policy for a class that the manifest does not have is left out: one config serves many manifests.
+    A policy for a class that the manifest does not have is left out: one config serves many manifests. One for a name
+    that its packaged label space does not have either is a `LabelError`.
     """
+    if manifest.space.name in packaged_label_spaces():
+        for name in policy.per_class:
+            LabelSpace.load(manifest.space.name).resolve(name)
     here = {manifest.space.resolve(k): v for k, v in policy.per_class.items() if manifest.space.find(k)}
     states = UncertainPolicy(policy.default, here).apply(manifest.states(), manifest.classes)
     return states if stated_only else implied(states, manifest.space).astype(np.float32)

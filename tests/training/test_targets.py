@@ -73,3 +73,12 @@ def test_counts_name_the_sources_that_know_a_class() -> None:
     assert counts[0].sources == ("(no source)", "a")
     assert counts[1].to_dict() == {"positive": 0, "negative": 1, "unknown": 2, "sources": ["b"]}
     assert "one state only" in str(counts[1])
+
+
+def test_policy_of_a_mistyped_class_is_refused() -> None:
+    columns = {"case_id": ["a"], "image": ["a.png"], "label.mass": ["-1"]}
+    rows = from_columns(columns, root=Path(), space=LabelSpace.load("chest_xray"))
+    with pytest.raises(LabelError, match="did you mean 'mass'"):
+        targets_of(rows, uncertain_policy({"masss": "ones"}))
+    # a class of the label space that this manifest does not have: one config serves many manifests
+    np.testing.assert_array_equal(targets_of(rows, uncertain_policy({"default": "zeros", "hernia": "ones"})), [[0]])
