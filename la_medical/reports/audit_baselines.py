@@ -36,3 +36,19 @@ def audit_cautions(audit: Mapping[str, Any] | None) -> list[str]:
         (c for c in audit.get("checks", []) if c.get("status") in order), key=lambda c: order.index(c["status"])
     )
     return [f"Audit of the manifest, {check['name']} ({check['status']}): {check['message']}" for check in checks]
+
+
+def other_manifest_caution(audit: Mapping[str, Any] | None, sources: Mapping[str, int]) -> list[str]:
+    """A caution if the audit counted other cases than `sources` (rows of each source of the manifest) has."""
+    about = (audit or {}).get("manifest") or {}
+    counted = about.get("sources")
+    if not isinstance(counted, Mapping) or dict(counted) == dict(sources):
+        return []
+    return [
+        f"The audit is of another manifest ({about.get('name', 'unnamed')}: {_counts(counted)}) than the one evaluated "
+        f"({_counts(sources)}): its baselines do not belong beside these figures. Audit the evaluated manifest."
+    ]
+
+
+def _counts(sources: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(sources.items()))

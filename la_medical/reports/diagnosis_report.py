@@ -15,7 +15,7 @@ from la_medical.diagnosis.sentences import interval_in_words, stacked
 from la_medical.errors import InputError
 from la_medical.manifest import Manifest
 from la_medical.reports import figures
-from la_medical.reports.audit_baselines import audit_cautions, shortcut_aucs
+from la_medical.reports.audit_baselines import audit_cautions, other_manifest_caution, shortcut_aucs
 from la_medical.reports.case_table import case_content, class_column, worst_first
 from la_medical.reports.page import Group, Page, Part, Table, write_page
 from la_medical.reports.pictures import errors_then_sample, within_budget
@@ -70,7 +70,7 @@ def write_report(
         about=f"Split {metrics['split']}: {about['images']} images of {about['patients']} patients from {sources}. "
         "Every figure uses known labels only.",
         headline=_headline(metrics, baselines),
-        cautions=[*metrics["cautions"], *_baseline_cautions(metrics, baselines), *_audited(extras)],
+        cautions=[*metrics["cautions"], *_baseline_cautions(metrics, baselines), *_audited(extras, manifest)],
         phantom=_phantom(metrics),
         tables=[_figures_table(metrics, baselines, audited=extras.audit is not None)],
         groups=_groups(diagnosis, extras),
@@ -132,13 +132,14 @@ def _baseline_cautions(metrics: Mapping[str, Any], baselines: Mapping[tuple[str,
     return said
 
 
-def _audited(extras: Extras) -> list[str]:
+def _audited(extras: Extras, manifest: Manifest) -> list[str]:
     if extras.audit is None:
         return [
             "No audit of the manifest was given (--audit): what trivial image statistics reach is not known, and "
             "images that occur twice were not looked for."
         ]
-    return audit_cautions(extras.audit)
+    counts = {str(name): int(count) for name, count in manifest.table["source"].value_counts().items()}
+    return [*other_manifest_caution(extras.audit, counts), *audit_cautions(extras.audit)]
 
 
 def _figures_table(

@@ -15,7 +15,7 @@ from la_medical.errors import InputError
 from la_medical.labels.space import LabelClass, LabelSpace
 from la_medical.manifest import from_columns
 from la_medical.reports import figures
-from la_medical.reports.audit_baselines import audit_cautions, shortcut_aucs
+from la_medical.reports.audit_baselines import audit_cautions, other_manifest_caution, shortcut_aucs
 from la_medical.reports.case_table import class_column, outcomes, worst_first
 from la_medical.reports.diagnosis_report import Extras, write_report
 from la_medical.reports.page import Page, Table, html, json_for_script
@@ -170,3 +170,11 @@ def test_history_and_similarity_are_checked(tmp_path):
         write_report(tmp_path, result, manifest=manifest, extras=Extras(history=tmp_path / "h.csv"))
     with pytest.raises(InputError, match="not a similarity matrix"):
         write_report(tmp_path, result, manifest=manifest, extras=Extras(similarity=tmp_path / "s.csv"))
+
+
+def test_an_audit_of_another_manifest_is_cautioned_about():
+    audit = {"checks": [], "manifest": {"name": "other.csv", "sources": {"north": 2, "south": 1}}}
+    assert other_manifest_caution(audit, {"south": 1, "north": 2}) == []
+    assert other_manifest_caution({"checks": []}, {"north": 2}) == []
+    (said,) = other_manifest_caution(audit, {"north": 2})
+    assert "other.csv: north 2, south 1" in said
