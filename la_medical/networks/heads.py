@@ -35,7 +35,10 @@ def build_head(name: str, in_channels: int, num_classes: int, options: Mapping[s
     try:
         return HEADS[name](in_channels, num_classes, **options)
     except TypeError as error:
-        raise InputError(f"head {name} refuses its options: {error}") from error
+        raise InputError(
+            f"head {name} refuses its options {', '.join(options) or 'none'} ({error}); give head_options of its own, "
+            "{} for none"
+        ) from error
 
 
 def count_classes(classes: Sequence[str] | None, num_classes: int | None) -> int:

@@ -132,7 +132,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
         ({"network": "densnet"}, "'densnet' is not one of densenet, densenet121"),
         ({"options": {"grow_rate": 3}}, "densenet121 refuses its options.*grow_rate"),
         ({"head": "query"}, "head 'query': expected one of class_query"),
-        ({"head_options": {"dim": 3}}, "head class_query refuses its options.*dim"),
+        ({"head_options": {"dim": 3}}, "head class_query refuses its options dim .*give head_options of its own"),
         ({"num_classes": None}, "needs classes"),
         ({"classes": ["a", "b", "c"]}, "3 classes are named but num_classes is 2"),
         ({"classes": ["a", "a"], "num_classes": None}, "each once"),
