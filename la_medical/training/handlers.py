@@ -12,7 +12,6 @@ from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
 from monai.engines import Evaluator, Trainer
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from la_medical import __version__
 from la_medical.artifacts import write_text
@@ -20,7 +19,7 @@ from la_medical.labels import LabelSpace
 from la_medical.networks.checkpoint import save_checkpoint
 from la_medical.training.processes import rank
 from la_medical.training.stop import stops_on_bad_input
-from la_medical.training.trainer import finite
+from la_medical.training.trainer import Schedule, finite
 from la_medical.training.values import boolean, integer
 
 logger = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class Decisions:
     Args:
         validator: the engine whose metric `score` decides; higher is better.
         network: whose weights are kept.
-        schedule: told the score of each validation.
+        schedule: its `step` is told the score of each validation.
         patience: stop after this many validations without a better score (ignite's `EarlyStopping`).
         checkpoint: the file to write, on rank 0.
         label_space: the classes answered.
@@ -75,7 +74,7 @@ class Decisions:
         *,
         validator: Evaluator,
         network: nn.Module,
-        schedule: ReduceLROnPlateau,
+        schedule: Schedule,
         patience: Any,
         checkpoint: str | Path,
         label_space: LabelSpace,

@@ -11,7 +11,7 @@ from monai.engines import SupervisedTrainer, Workflow
 from monai.inferers import SimpleInferer
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from la_medical.errors import InputError
 from la_medical.networks.class_query import parameter_groups
@@ -104,6 +104,55 @@ def plateau_schedule(*, optimizer: Optimizer, patience: Any = 5, factor: Any = 0
     return ReduceLROnPlateau(
         optimizer, mode="max", factor=times, patience=integer("plateau_patience", patience, least=0), threshold=0.0
     )
+
+
+class CosineSchedule(LambdaLR):
+    """The learning rate rises over the first third of the validations and falls along a cosine to nearly 0.
+
+    Steps once a validation, whatever its score. For short trainings, whose last weights a constant rate leaves noisy.
+    """
+
+    def __init__(self, optimizer: Optimizer, validations: int) -> None:
+        rise = max(1, validations // 3)
+
+        def share(step: int) -> float:
+            if step < rise:
+                return (step + 1) / (rise + 1)
+            done = min(1.0, (step - rise) / max(1, validations - rise))
+            return max(0.01, 0.5 * (1.0 + math.cos(math.pi * done)))
+
+        super().__init__(optimizer, share)
+
+    def step(self, score: float | None = None) -> None:
+        """One validation further."""
+        super().step()
+
+
+Schedule = ReduceLROnPlateau | CosineSchedule
+SCHEDULES = ("plateau", "cosine")
+
+
+@stops_on_bad_input
+def learning_rate_schedule(
+    *, schedule: Any, optimizer: Optimizer, max_epochs: Any, val_interval: Any, patience: Any = 5, factor: Any = 0.5
+) -> Schedule:
+    """`plateau` (the paper's recipe, `plateau_schedule`) or `cosine` over `max_epochs` (`CosineSchedule`)."""
+    _check_schedule(schedule)
+    if schedule == "plateau":
+        return plateau_schedule(optimizer=optimizer, patience=patience, factor=factor)
+    return CosineSchedule(optimizer, epochs(max_epochs=max_epochs, val_interval=val_interval) // int(val_interval))
+
+
+@stops_on_bad_input
+def schedule_setting(*, schedule: Any, max_epochs: Any) -> str:
+    """The schedule among a run's settings. A cosine knows its end, so such a run cannot be made longer afterwards."""
+    _check_schedule(schedule)
+    return "plateau" if schedule == "plateau" else f"cosine over {max_epochs} epochs"
+
+
+def _check_schedule(schedule: Any) -> None:
+    if schedule not in SCHEDULES:
+        raise InputError(f"schedule {schedule!r}: expected one of {', '.join(SCHEDULES)}")
 
 
 @stops_on_bad_input
