@@ -123,7 +123,8 @@ def _whole_test_groups(manifest: Manifest, group: NDArray[np.int64]) -> None:
         row = int(np.argmax(mixed))
         raise ManifestError(
             f"{manifest.named}: {int(mixed.sum())} rows outside the test split belong to a patient, study or image "
-            f"inside it, the first is {manifest.table['case_id'].iloc[row]}; remove them, or split anew without --keep-test"
+            f"inside it, the first is {manifest.table['case_id'].iloc[row]}; remove them, or split anew "
+            "without --keep-test"
         )
 
 
