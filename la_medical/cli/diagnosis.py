@@ -36,6 +36,7 @@ def add_commands(commands: Any) -> None:
     p.add_argument("--audit", metavar="AUDIT_JSON", help="audit of the manifest: its baselines stand beside every AUC")
     p.add_argument("--history", metavar="CSV", help="training history, for the training curves of the report")
     p.add_argument("--similarity", metavar="CSV", help="query similarity matrix of the checkpoint, for the report")
+    p.add_argument("--maps", metavar="DIR", help="where the network looked, written by `maps`, for the report")
     p.add_argument("--confidence", type=float, default=0.95, help="level of the intervals (0.95)")
     p.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="replicates by patient; 0: none (1000)")
     p.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
@@ -78,6 +79,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
         history=arguments.history,
         similarity=arguments.similarity,
         image_root=arguments.image_root,
+        maps=arguments.maps,
         thumbnails=not arguments.no_thumbnails,
     )
     out = Path(arguments.out)

@@ -18,7 +18,7 @@ from la_medical.reports import figures
 from la_medical.reports.audit_baselines import audit_cautions, other_manifest_caution, shortcut_aucs
 from la_medical.reports.case_table import case_content, class_column, worst_first
 from la_medical.reports.page import Group, Page, Part, Table, write_page
-from la_medical.reports.pictures import errors_then_sample, within_budget
+from la_medical.reports.pictures import errors_then_sample, map_pictures, within_budget
 
 UNDEFINED = "undefined"
 MOST_TOLD = 3
@@ -29,12 +29,13 @@ MOST_OPEN = 2
 
 @dataclass(frozen=True)
 class Extras:
-    """What a report can show besides: an audit's content, a training history, a similarity matrix, where images lie."""
+    """What a report can show besides: an audit's content, a training history, a similarity matrix, images, maps."""
 
     audit: Mapping[str, Any] | None = None
     history: str | Path | None = None
     similarity: str | Path | None = None
     image_root: str | Path | None = None
+    maps: str | Path | None = None
     thumbnails: bool = True
 
 
@@ -245,12 +246,16 @@ def _cases(diagnosis: Diagnosis, manifest: Manifest, extras: Extras) -> tuple[di
     path = dict(zip(case, cases.rows["image"], strict=True))
     wanted = errors_then_sample(wrong, others) if extras.thumbnails else []
     kept = within_budget((name, root / path[name] if path[name] else None) for name in wanted)
+    maps = _maps(extras, list(kept), list(diagnosis.thresholds))
     content = case_content(
         case=case,
         patient=cases.rows["patient_id"].tolist(),
         source=cases.sources.tolist(),
         classes=classes,
-        views={name: {"picture": picture} for name, picture in kept.items()},
+        views={
+            name: {"picture": picture, **({"maps": maps[name]} if name in maps else {})}
+            for name, picture in kept.items()
+        },
         score_label="Probability",
     )
     errors = sum(name in kept for name in wrong)
@@ -259,7 +264,21 @@ def _cases(diagnosis: Diagnosis, manifest: Manifest, extras: Extras) -> tuple[di
         f"{errors} of the errors, the worst first, and {len(kept) - errors} drawn at random from the others. Click "
         "the name of a case to open it."
     )
+    if extras.maps:
+        note += (
+            f" {len(maps)} of the pictures can show where the network looked: what each place adds to the answer for "
+            "a class, on the coarse grid of the features; each map is scaled to its own largest value."
+        )
     return content, note
+
+
+def _maps(extras: Extras, kept: list[str], classes: list[str]) -> dict[str, dict[str, str]]:
+    if not extras.maps:
+        return {}
+    folder = Path(extras.maps)
+    if not folder.is_dir():
+        raise InputError(f"--maps {folder}: no such folder; write it with `la-medical maps`")
+    return map_pictures(folder, kept, classes)
 
 
 def _history(path: str | Path) -> pd.DataFrame:

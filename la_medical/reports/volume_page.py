@@ -27,6 +27,7 @@ from la_medical.reports.page import json_for_script
 _TEMPLATES = Path(__file__).parent / "templates"
 SHOWN_FROM = 0.1
 """Smallest probability that is coloured."""
+REFERENCE = "Reference"
 COLOURS = ("red", "blue", "violet", "copper")
 """NiiVue's colour maps of the predicted classes, in order; the reference is green."""
 
@@ -56,7 +57,7 @@ def write_volume_page(case: str, manifest: Manifest, out: str | Path, *, predict
         raise InputError(f"case {case}: the manifest names no image; there is nothing to show")
     layers = [_layer("Image", image, np.int16, colormap="gray", low=-160, high=240, opacity=1.0)]
     if mask is not None:
-        layers.append(_layer("Reference", mask, np.bool_, colormap="green", low=0, high=1, opacity=0.5))
+        layers.append(_layer(REFERENCE, mask, np.bool_, colormap="green", low=0, high=1, opacity=0.5))
     if predictions is not None:
         layers += _predicted(case, manifest, Path(predictions))
     card = manifest.cards.get(str(table["source"].iloc[row]))
@@ -117,6 +118,9 @@ def _content(name: str, values: NDArray[Any], affine: NDArray[Any], **shown: Any
     import nibabel
 
     packed = gzip.compress(nibabel.Nifti1Image(values, np.asarray(affine)).to_bytes(), compresslevel=6, mtime=0)
+    found = np.argwhere(values if name == REFERENCE else values[:0])
+    if len(found):  # the page opens there
+        shown["centre"] = (affine @ np.append(np.median(found, axis=0), 1.0))[:3].round(2).tolist()
     return {"name": name, "data": base64.b64encode(packed).decode("ascii"), **shown}
 
 

@@ -46,7 +46,12 @@ def report(cohort, tmp_path_factory):
     answers = cohort[["case_id", "prob.pneumonia", "prob.effusion"]]
     (folder / "history.csv").write_text("epoch,train.total,val.score\n1,0.9,0.5\n2,0.5,0.7\n")
     result = diagnose(manifest, answers, settings=Settings(replicates=50))
-    extras = Extras(history=folder / "history.csv")
+    corner = np.zeros((4, 4), np.uint8)
+    corner[:2, :2] = 255
+    for case in cohort["case_id"]:
+        (folder / "maps" / case).mkdir(parents=True)
+        Image.fromarray(corner).save(folder / "maps" / case / "effusion.png")
+    extras = Extras(history=folder / "history.csv", maps=folder / "maps")
     return write_report(folder / "out", result, manifest=manifest, extras=extras), result
 
 
@@ -188,3 +193,25 @@ def test_axe_finds_nothing(report, opened, axe, theme):
     page.locator("#case-table button.open").first.click()
     found = page.evaluate("axe.run('#viewer', {resultTypes: ['violations']})")["violations"]
     assert [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in found] == []
+
+
+def test_the_map_of_a_class_is_laid_over_the_picture_and_taken_off(report, opened):
+    page = opened(report[0])
+    page.locator("#case-table .open").first.click()
+    page.locator("#view-canvas[data-ready]").wait_for()
+    colour = "(x, y) => { const c = document.getElementById('view-canvas'); return [...c.getContext('2d').getImageData("
+    colour += "x * c.width, y * c.height, 1, 1).data].slice(0, 3); }"
+    at = f"([x, y]) => ({colour})(x, y)"
+    plain = page.evaluate(at, [0.1, 0.1])
+    assert max(plain) - min(plain) < 3
+    assert page.locator("#view-maps button").all_inner_texts() == ["Off", "effusion"]
+    button = page.get_by_role("button", name="effusion", exact=True)
+    button.click()
+    page.locator("#view-canvas[data-map=effusion]").wait_for()
+    assert button.get_attribute("aria-pressed") == "true"
+    red, _, blue = page.evaluate(at, [0.1, 0.1])
+    assert red > blue + 60  # orange where the class's map is strong
+    assert page.evaluate(at, [0.9, 0.9]) == plain  # nothing where it is 0
+    page.get_by_role("button", name="Off", exact=True).click()
+    page.locator("#view-canvas:not([data-map])").wait_for()
+    assert button.get_attribute("aria-pressed") == "false"

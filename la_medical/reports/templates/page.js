@@ -211,6 +211,49 @@
   byId("view-slice").addEventListener("input", (event) => { slice = Number(event.target.value); drawSlice(); });
   canvas.addEventListener("wheel", (event) => { if (volume) { event.preventDefault(); move(Math.sign(event.deltaY)); } }, { passive: false });
 
+  // Where the network looked: a class's map in orange over the picture; strong where the place adds most.
+  let looked = "";
+  const drawMap = (source, context) => {
+    const wanted = `${opened} ${looked}`;
+    const map = new Image();
+    map.onload = () => {
+      if (wanted !== `${opened} ${looked}`) return;
+      const small = make("canvas");
+      small.width = map.width;
+      small.height = map.height;
+      const brush = small.getContext("2d");
+      brush.drawImage(map, 0, 0);
+      const pixels = brush.getImageData(0, 0, small.width, small.height);
+      for (let p = 0; p < pixels.data.length; p += 4) {
+        pixels.data[p + 3] = 0.65 * pixels.data[p];
+        pixels.data[p] = 251; pixels.data[p + 1] = 146; pixels.data[p + 2] = 60;
+      }
+      brush.putImageData(pixels, 0, 0);
+      context.imageSmoothingEnabled = true;
+      context.drawImage(small, 0, 0, canvas.width, canvas.height);
+      canvas.dataset.map = looked;
+    };
+    map.src = source;
+  };
+  const drawImageCase = (kept) => {
+    const map = kept.maps && kept.maps[looked];
+    canvas.setAttribute("aria-label", `Image of case ${opened}${map ? `, with the map of ${looked}` : ""}`);
+    delete canvas.dataset.map;
+    drawPicture(kept.picture, map ? (context) => drawMap(map, context) : null);
+    document.querySelectorAll("#view-maps button").forEach((button) => button.setAttribute("aria-pressed", String(button.dataset.map === (map ? looked : ""))));
+  };
+  const offerMaps = (kept) => {
+    const names = kept && kept.maps ? Object.keys(kept.maps) : [];
+    const part = byId("view-maps");
+    part.hidden = !names.length;
+    part.querySelectorAll("button").forEach((button) => button.remove());
+    for (const name of names.length ? ["", ...names] : []) {
+      const button = make("button", name || "Off", { type: "button", "data-map": name });
+      button.addEventListener("click", () => { looked = looked === name ? "" : name; drawImageCase(kept); });
+      part.append(button);
+    }
+  };
+
   const answers = (i) => {
     const table = make("table");
     const top = make("tr");
@@ -242,14 +285,14 @@
     byId("view-none").hidden = Boolean(kept);
     byId("view-slices").hidden = !volume;
     delete canvas.dataset.ready;
+    offerMaps(kept);
     if (volume) {
       slice = volume.start || 0;
       window_ = 0;
       byId("view-slice").max = volume.slices.length - 1;
       drawSlice();
     } else if (kept) {
-      canvas.setAttribute("aria-label", `Image of case ${opened}`);
-      drawPicture(kept.picture);
+      drawImageCase(kept);
     }
     byId("view-back").disabled = state.at === 0;
     byId("view-next").disabled = state.at === state.rows.length - 1;
