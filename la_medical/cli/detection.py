@@ -90,6 +90,7 @@ def _add_evaluate(commands: Any) -> None:
     p.add_argument("--out", type=Path, required=True, help="folder")
     p.add_argument("--manifest", type=Path, help="for the pictures of the report (default: where detect found it)")
     p.add_argument("--predictions", type=Path, help="for the outlines in the report (default: where detect found them)")
+    p.add_argument("--audit", type=Path, metavar="AUDIT_JSON", help="audit of the manifest: its cautions are told")
     p.add_argument("--controls", help="instead of those the point was chosen with")
     p.add_argument("--prevalence", type=float, help="state PPV and NPV at this prevalence, such as 0.01")
     p.add_argument("--bootstraps", type=int, default=2000)
@@ -222,7 +223,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _report(arguments: argparse.Namespace, metrics: dict[str, Any]) -> Path:
     """The HTML report, with pictures where the manifest that `detect` read is still there, unchanged."""
-    from la_medical.artifacts import sha256_of
+    from la_medical.artifacts import read_json, sha256_of
     from la_medical.detection.tables import read_candidates
     from la_medical.reports.detection_report import write_report
 
@@ -237,6 +238,7 @@ def _report(arguments: argparse.Namespace, metrics: dict[str, Any]) -> Path:
         candidates=folder,
         manifest=manifest if there else None,
         predictions=predictions if there and predictions.exists() else None,
+        audit=read_json(arguments.audit) if arguments.audit else None,
     )
 
 

@@ -15,6 +15,7 @@ from la_medical.diagnosis.sentences import interval_in_words, stacked
 from la_medical.errors import PredictionError
 from la_medical.manifest import Manifest, read_manifest
 from la_medical.reports import detection_figures, figures
+from la_medical.reports.audit_baselines import audit_cautions, other_manifest_caution, shortcut_aucs
 from la_medical.reports.case_table import case_content, class_column, worst_first
 from la_medical.reports.detection_views import patient_views
 from la_medical.reports.drawing import Drawing
@@ -37,6 +38,7 @@ def write_report(
     candidates: CandidatesFolder | str | Path,
     manifest: Manifest | str | Path | None = None,
     predictions: str | Path | None = None,
+    audit: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write `report.html` and `figures/` beside the tables that `evaluate` wrote into `out_dir`.
 
@@ -46,8 +48,10 @@ def write_report(
         candidates: the folder that `detect` wrote.
         manifest: where images and masks lie; without it the viewer has no pictures.
         predictions: the prediction files, for the outlines of candidates; without them circles are drawn.
+        audit: content of the audit.json of the manifest, whose failed checks and warnings are told.
 
     Raises:
+        InputError: an audit that is none.
         PredictionError: a table is missing in `out_dir`, or the candidates folder is not whole.
     """
     out = Path(out_dir)
@@ -63,7 +67,7 @@ def write_report(
         kind="Evaluation of a lesion detector",
         about=f"Split {content['split']}: {about['total']} patients, {about['volumes']} volumes.",
         headline=content["sentences"] or _without_points(content),
-        cautions=_cautions(content),
+        cautions=[*_cautions(content), *_audited(audit, table)],
         phantom="The volumes are drawn by a program and show no patient. The figures say that the steps work, nothing "
         "about detection." if content["phantom"] else "",
         tables=[_figures_table(content), *_point_tables(content)],
@@ -121,6 +125,15 @@ def _cautions(content: Mapping[str, Any]) -> list[str]:
         if few < 30:
             said.append(f"{name}: only {few} patients of one kind; read the intervals, not the figures.")
     return said
+
+
+def _audited(audit: Mapping[str, Any] | None, manifest: Manifest | None) -> list[str]:
+    if audit is None:
+        return ["No audit of the manifest was given (--audit): leakage and confounded sources were not looked for."]
+    shortcut_aucs(audit)  # refuses what is no audit
+    counts = {} if manifest is None else manifest.table["source"].value_counts().to_dict()
+    other = other_manifest_caution(audit, {str(name): int(count) for name, count in counts.items()}) if counts else []
+    return [*other, *audit_cautions(audit)]
 
 
 def _figures_table(content: Mapping[str, Any]) -> Table:

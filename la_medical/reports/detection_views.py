@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from la_medical.detection.candidates import find_candidates
 from la_medical.detection.prediction_files import Predictions, open_predictions
+from la_medical.detection.protocol import Protocol
 from la_medical.detection.tables import CandidatesFolder
 from la_medical.errors import InputError
 from la_medical.manifest import Manifest
@@ -64,12 +66,15 @@ def _reference(path: Path | None, image: Upright) -> NDArray[np.bool_] | None:
 def _marked(
     answers: Predictions, case: str, folder: CandidatesFolder, manifest: Manifest, image: Upright
 ) -> NDArray[np.bool_] | None:
-    """Where any evaluated class reaches the extraction threshold; None where it cannot be told."""
-    threshold = float(folder.protocol["protocol"]["threshold"])
+    """Where candidates of any evaluated class lie, found again by the protocol; None where it cannot be told."""
+    protocol = Protocol.from_dict(folder.protocol["protocol"])
     inside = np.zeros(image.array.shape, dtype=bool)
     try:
         for _, found in answers.maps(case, folder.classes, {}, space=manifest.space, onto=None):
-            turned = upright(found.raw >= found.raw_threshold(threshold), found.grid.affine).array
+            here = np.zeros(found.raw.shape, dtype=bool)
+            for candidate in find_candidates(found, protocol).candidates:
+                here[candidate.component.box] |= candidate.component.mask
+            turned = upright(here, found.grid.affine).array
             if turned.shape != inside.shape:
                 return None
             inside |= turned

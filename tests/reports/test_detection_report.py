@@ -158,3 +158,38 @@ def test_missing_tables_are_named(hospital, tmp_path):
 
 def test_strata_need_something_that_tells_patients_apart():
     assert detection_figures.strata("pdac", {"sex": [{"value": "unknown"}], "largest_lesion": []}) is None
+
+
+def test_dynamic_candidates_are_outlined_where_the_protocol_finds_them(tmp_path):
+    from types import SimpleNamespace
+
+    from la_medical.detection.prediction_files import open_predictions
+    from la_medical.detection.protocol import Protocol
+    from la_medical.detection.volumes import write_prediction
+    from la_medical.manifest import read_manifest
+    from la_medical.reports.detection_views import _marked
+    from la_medical.reports.volume_views import upright
+
+    answer = np.full((1, 8, 8, 4), 0.001)
+    answer[0, 2:4, 2:4, 1] = 0.04  # below the static threshold of 0.1, the only peak for the dynamic rule
+    write_prediction(tmp_path / "p" / "a.nii.gz", answer, np.eye(4), ["pdac"])
+    (tmp_path / "m.csv").write_text("case_id,image,label.pdac\na,a.nii.gz,1\n")
+    manifest, image = read_manifest(tmp_path / "m.csv"), upright(np.zeros((8, 8, 4)), np.eye(4))
+    answers = open_predictions(tmp_path / "p", classes=["pdac"])
+    marked = {}
+    for extraction in ("static", "dynamic"):
+        protocol = {"protocol": Protocol(extraction=extraction).to_dict()}
+        folder = SimpleNamespace(classes=["pdac"], protocol=protocol)
+        marked[extraction] = _marked(answers, "a", folder, manifest, image)
+    assert not marked["static"].any()
+    np.testing.assert_array_equal(marked["dynamic"], upright(answer[0] == 0.04, np.eye(4)).array)
+
+
+def test_an_audit_is_told_and_its_absence_too():
+    from la_medical.reports.detection_report import _audited
+
+    assert "No audit" in _audited(None, None)[0]
+    checks = [{"name": "patient leakage", "status": "failed", "message": "2 patients in two splits"}]
+    assert _audited({"checks": checks}, None) == [
+        "Audit of the manifest, patient leakage (failed): 2 patients in two splits"
+    ]
