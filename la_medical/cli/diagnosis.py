@@ -36,6 +36,7 @@ def add_commands(commands: Any) -> None:
     p.add_argument("--audit", metavar="AUDIT_JSON", help="audit of the manifest: its baselines stand beside every AUC")
     p.add_argument("--history", metavar="CSV", help="training history, for the training curves of the report")
     p.add_argument("--similarity", metavar="CSV", help="query similarity matrix of the checkpoint, for the report")
+    p.add_argument("--gains", metavar="CSV", help="class,gain: drawn against the query similarity")
     p.add_argument("--maps", metavar="DIR", help="where the network looked, written by `maps`, for the report")
     p.add_argument("--confidence", type=float, default=0.95, help="level of the intervals (0.95)")
     p.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="replicates by patient; 0: none (1000)")
@@ -71,7 +72,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
     )
     inputs = {
         key: {"file": Path(path).name, "sha256": sha256_of(path)}
-        for key in ("predictions", "manifest", "audit", "history", "similarity")
+        for key in ("predictions", "manifest", "audit", "history", "similarity", "gains")
         if (path := getattr(arguments, key))
     }
     extras = Extras(
@@ -80,6 +81,7 @@ def diagnose(arguments: argparse.Namespace) -> int:
         similarity=arguments.similarity,
         image_root=arguments.image_root,
         maps=arguments.maps,
+        gains=arguments.gains,
         thumbnails=not arguments.no_thumbnails,
     )
     out = Path(arguments.out)
@@ -112,7 +114,7 @@ def _command(arguments: argparse.Namespace) -> str:
     words += ["--uncertain", arguments.uncertain, "--missing", arguments.missing]
     words += ["--confidence", f"{arguments.confidence:g}", "--bootstrap", str(arguments.bootstrap)]
     words += ["--seed", str(arguments.seed)]
-    for key in ("audit", "history", "similarity"):
+    for key in ("audit", "history", "similarity", "gains"):
         if getattr(arguments, key):
             words += [f"--{key}", Path(getattr(arguments, key)).name]
     return " ".join(words)

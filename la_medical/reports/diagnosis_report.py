@@ -19,6 +19,7 @@ from la_medical.reports.audit_baselines import audit_cautions, other_manifest_ca
 from la_medical.reports.case_table import case_content, class_column, worst_first
 from la_medical.reports.page import Group, Page, Part, Table, write_page
 from la_medical.reports.pictures import errors_then_sample, map_pictures, within_budget
+from la_medical.reports.similarity_gain import similarity_and_gain
 
 UNDEFINED = "undefined"
 MOST_TOLD = 3
@@ -36,6 +37,7 @@ class Extras:
     similarity: str | Path | None = None
     image_root: str | Path | None = None
     maps: str | Path | None = None
+    gains: str | Path | None = None
     thumbnails: bool = True
 
 
@@ -202,6 +204,10 @@ def _groups(diagnosis: Diagnosis, extras: Extras) -> list[Group]:
         training.append(figures.training_curves(_history(extras.history)))
     if extras.similarity:
         training.append(figures.similarity(_similarity(extras.similarity)))
+    if extras.gains:
+        if not extras.similarity:
+            raise InputError("--gains needs the similarity of the queries too; give --similarity CSV")
+        training.append(similarity_and_gain(_similarity(extras.similarity), extras.gains))
     if training:
         groups.append(Group("Training", [Part(training)]))
     return groups
