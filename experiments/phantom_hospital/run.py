@@ -1,6 +1,6 @@
 """The whole chain on a phantom hospital: DICOM tree + SEG + pathology table to figures one would quote.
 
-python experiments/phantom_hospital/run.py --out DIR --checkpoint A/model.pt --checkpoint B/model.pt
+python experiments/phantom_hospital/run.py --out DIR --checkpoint A/model.pt --checkpoint B/model.pt [--small]
 python experiments/phantom_hospital/run.py --out DIR                    # no network: answers drawn from the reference
 
 Steps, each the command a user would give: scan, manifest, split, inference (the CT bundle, once a checkpoint), detect,
@@ -31,13 +31,14 @@ def main() -> None:
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--specificity", type=float, default=0.8)
     p.add_argument("--checkpoint", type=Path, action="append", default=[], help="two of them are compared")
+    p.add_argument("--small", action="store_true", help="the checkpoints were trained with small.yaml")
     a = p.parse_args()
     a.out.mkdir(parents=True, exist_ok=True)
     manifest = make_manifest(a.out, a.patients, a.seed, a.spacing)
     folders = [a.out / f"model_{name}" for name in "ab"]
     if a.checkpoint:
         for folder, checkpoint in zip(folders, a.checkpoint, strict=True):
-            infer(manifest, checkpoint, folder)
+            infer(manifest, checkpoint, folder, small=a.small)
     else:
         for number, folder in enumerate(folders):
             draw_answers(manifest, folder / "predictions", seed=a.seed + number, strength=(0.9, 0.5)[number])
@@ -63,14 +64,14 @@ def make_manifest(out: Path, patients: int, seed: int, spacing: list[float] | No
     return manifest
 
 
-def infer(manifest: Path, checkpoint: Path, folder: Path) -> None:
+def infer(manifest: Path, checkpoint: Path, folder: Path, *, small: bool) -> None:
     """The CT bundle's inference, as MONAI runs it."""
     from la_medical.resources import bundles_folder
 
     root = bundles_folder() / "pancreatic_lesion_segmentation"
-    run([sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(root), "--config_file",
-         str(root / "configs" / "inference.yaml"), "--manifest", str(manifest), "--checkpoint", str(checkpoint),
-         "--output_dir", str(folder)])  # fmt: skip
+    configs = [str(root / "configs" / f"{name}.yaml") for name in ("inference", "small")[: 1 + small]]
+    run([sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(root), "--config_file", str(configs),
+         "--manifest", str(manifest), "--checkpoint", str(checkpoint), "--output_dir", str(folder)])  # fmt: skip
 
 
 def draw_answers(manifest: Path, folder: Path, *, seed: int, strength: float) -> None:

@@ -69,18 +69,20 @@ def _chest_xray(out: Path, seed: int) -> Path:
     _bundle("chest_xray_classification", ["inference", "small"], manifest, out / "run")
     similarity = out / "similarity.csv"
     _la_medical("queries", out / "run" / "model.pt", "--out", similarity)
+    maps = out / "maps"
+    _la_medical("maps", out / "run" / "model.pt", "--manifest", manifest, "--split", "test", "--out", maps)
     _la_medical("diagnose", out / "run" / "predictions.csv", "--manifest", manifest, "--split", "test",
                 "--audit", out / "audit" / "audit.json", "--history", out / "run" / "history.csv",
-                "--similarity", similarity, "--out", out / "report")  # fmt: skip
+                "--similarity", similarity, "--maps", maps, "--out", out / "report")  # fmt: skip
     return out / "report" / "report.html"
 
 
 def _abdominal_ct(out: Path, seed: int) -> Path:
     """CT sources that know different pancreatic lesions: one network, and the sensitivity of the whole for PDAC."""
     print("== Abdominal CT: sources that know different pancreatic lesions ==")
-    _la_medical("phantoms", "abdominal_ct", "--out", out / "sources", "--patients", 24, "--seed", seed)
+    _la_medical("phantoms", "abdominal_ct", "--out", out / "sources", "--patients", 32, "--seed", seed)
     manifest = _assembled(out, "pancreatic_ct", seed)
-    _bundle("pancreatic_lesion_segmentation", ["train", "small"], manifest, out / "run", seed=seed)
+    _bundle("pancreatic_lesion_segmentation", ["train", "small"], manifest, out / "run", seed=seed, max_epochs=18)
     _bundle("pancreatic_lesion_segmentation", ["inference", "small"], manifest, out / "run")
     _la_medical("detect", out / "run" / "predictions", "--manifest", manifest, "--out", out / "candidates")
     point = out / "operating_point.json"

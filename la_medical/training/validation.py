@@ -1,4 +1,4 @@
-"""The validation score: mean AUC of the classes whose validation labels know both states. 2D classification.
+"""The validation score: mean AUC of the classes that validation can judge. 2D classification.
 
 A higher score is better. It decides the best epoch, the learning rate and when to stop, and never sees the test split.
 """
@@ -20,12 +20,17 @@ from la_medical.training.processes import gathered
 
 logger = logging.getLogger(__name__)
 
+JUDGED_FROM = 5
+"""Positives and negatives in validation from which a class counts in the score: the AUC of a class with one positive
+jumps by tenths from epoch to epoch, and would choose the epoch."""
+
 
 class ValidationScore(Metric):
     """Ignite metric over a whole validation: `score`, `bce`, `auroc` (mean) and `auroc.<class>`.
 
-    Cases of all processes are gathered and each counts once. Where no class has both states, the score is minus the
-    mean binary cross-entropy over known labels.
+    Cases of all processes are gathered and each counts once. The score is the mean over the classes with
+    `JUDGED_FROM` positives and negatives or more; if there is none, over all with both states; if no class has both,
+    minus the mean binary cross-entropy over known labels.
     """
 
     def __init__(self, classes: Sequence[str]) -> None:
@@ -58,7 +63,8 @@ class ValidationScore(Metric):
         if not defined and not self._said:
             logger.warning("no class has positives and negatives in validation: the score is minus the cross-entropy")
             self._said = True
-        score = mean if defined else -bce
+        judged = [area for k, area in enumerate(areas.values()) if _fewest(targets[:, k]) >= JUDGED_FROM]
+        score = float(np.mean(judged)) if judged else mean if defined else -bce
         return {"score": score, "bce": bce, "auroc": mean, **{f"auroc.{name}": area for name, area in areas.items()}}
 
     def completed(self, engine: Engine, name: str) -> None:
@@ -73,6 +79,12 @@ class ValidationScore(Metric):
         logits, targets, cases = (np.concatenate(column) for column in zip(*shares, strict=True))
         order = np.argsort(cases, kind="stable")
         return logits[order], targets[order]
+
+
+def _fewest(targets: NDArray[np.float64]) -> int:
+    """Cases of the rarer state among the known ones."""
+    known = targets[~np.isnan(targets)]
+    return int(min((known == 1).sum(), (known == 0).sum()))
 
 
 def _area(targets: NDArray[np.float64], scores: NDArray[np.float64]) -> float:

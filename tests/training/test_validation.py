@@ -41,3 +41,13 @@ def test_no_class_with_both_states_scores_by_cross_entropy() -> None:
 
 def test_a_network_that_answers_nan_has_no_score() -> None:
     assert math.isnan(figures([[NAN, 0.0], [1.0, 0.0]], [[1.0, NAN], [0.0, NAN]])["score"])
+
+
+def test_a_class_with_fewer_than_five_of_a_state_does_not_choose_the_epoch() -> None:
+    """`mass` has 5 of each state and AUC 1; `nodule` has 1 positive, ranked last: AUC 0."""
+    logits = [[float(row), float(row)] for row in range(10)]
+    targets = [[float(row >= 5), float(row == 0)] for row in range(10)]
+    found = figures(logits, targets)
+    assert (found["auroc.mass"], found["auroc.nodule"]) == (1.0, 0.0)
+    assert found["score"] == 1.0
+    assert found["auroc"] == 0.5
