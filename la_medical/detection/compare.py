@@ -22,6 +22,10 @@ from la_medical.statistics.paired_tests import (
 
 PATIENT = ["source", "patient_id", "split"]
 
+BOOTSTRAP_FROM = 5
+"""Positives and controls from which patients are drawn again: replicates of fewer repeat one another, and their
+intervals and p-values come out far too sure."""
+
 
 def compare(
     a: str | Path,
@@ -111,7 +115,8 @@ def _endpoints(
     )
     mine, theirs = (frame["score"].to_numpy(dtype=np.float64) for frame in (one, other))
     entries.append(("auroc", delong_paired(truth, mine, theirs, confidence=confidence)))
-    if truth.any() and not truth.all():
+    positives, controls = int(truth.sum()), int((~truth).sum())
+    if min(positives, controls) >= BOOTSTRAP_FROM:
         precision = bootstrap_difference(
             weighted.average_precision(truth, mine),
             weighted.average_precision(truth, theirs),
@@ -121,7 +126,10 @@ def _endpoints(
             confidence=confidence,
         )
     else:
-        precision = Comparison(method="percentile bootstrap", reason="both positives and controls are needed")
+        precision = Comparison(
+            method="percentile bootstrap",
+            reason=f"{positives} positives and {controls} controls; at least {BOOTSTRAP_FROM} of each are needed",
+        )
     entries.append(("average_precision", precision))
     return entries
 
