@@ -19,10 +19,10 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from numpy.typing import NDArray
 
 from la_medical.artifacts import write_text, written_whole
-from la_medical.errors import InputError
 from la_medical.phantoms.abdominal_anatomy import TISSUES
 from la_medical.phantoms.abdominal_lesions import KINDS
 from la_medical.phantoms.ct_case import PANCREAS_MM, WHOLE_BODY_MM, Case, draw_case, draw_cohort
+from la_medical.phantoms.wanted_sources import wanted_sources
 from la_medical.progress import progress
 
 SOURCES: Mapping[str, tuple[str, ...]] = {
@@ -88,7 +88,7 @@ def write_sources(
     Raises:
         InputError: a source name that does not start with `phantom`, an unknown class, no patients.
     """
-    wanted = _checked(sources, patients)
+    wanted = wanted_sources(sources, patients, known=SOURCES, drawn=CLASSES)
     folders = []
     for name, classes in wanted.items():
         folder = Path(out) / name
@@ -96,28 +96,6 @@ def write_sources(
         _write_source(folder, name, tuple(classes), patients, seed, prevalence, drawing)
         folders.append(folder)
     return folders
-
-
-def _checked(sources: Mapping[str, Sequence[str]] | Sequence[str] | None, patients: int) -> dict[str, Sequence[str]]:
-    if isinstance(sources, Mapping):
-        wanted = dict(sources)
-    else:
-        unknown = [name for name in sources or () if name not in SOURCES]
-        if unknown:
-            raise InputError(f"no phantom source {unknown[0]!r}; there are {', '.join(SOURCES)}, or give its classes")
-        wanted = {name: SOURCES[name] for name in sources or SOURCES}
-    for name, classes in wanted.items():
-        if not name.startswith("phantom"):
-            raise InputError(f"phantom source {name!r}: its name must start with 'phantom', so that nobody is misled")
-        wrong = [label for label in classes if label not in CLASSES]
-        if wrong or not classes:
-            raise InputError(
-                f"phantom source {name}: class {wrong[0] if wrong else '(none)'!r} cannot be drawn; "
-                f"expected some of {', '.join(CLASSES)}"
-            )
-    if patients < 1:
-        raise InputError(f"patients {patients}: expected 1 or more")
-    return wanted
 
 
 def _write_source(

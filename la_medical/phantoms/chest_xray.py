@@ -12,8 +12,8 @@ import yaml
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from la_medical.artifacts import write_text, written_whole
-from la_medical.errors import InputError
 from la_medical.phantoms.chest_drawing import FINDINGS, Thorax, draw
+from la_medical.phantoms.wanted_sources import wanted_sources
 
 SOURCES: Mapping[str, tuple[str, ...]] = {
     "phantom_a": ("no_finding", "pneumonia", "effusion", "cardiomegaly", "nodule", "pneumothorax"),
@@ -51,33 +51,11 @@ def write_sources(
     Raises:
         InputError: a source name that does not start with `phantom`, a class that cannot be drawn, no patients.
     """
-    wanted = _checked(sources, patients)
+    wanted = wanted_sources(sources, patients, known=SOURCES, drawn=("no_finding", *FINDINGS))
     return [
         _write_source(Path(out) / name, name, tuple(classes), patients=patients, seed=seed, size=size)
         for name, classes in wanted.items()
     ]
-
-
-def _checked(sources: Mapping[str, Sequence[str]] | Sequence[str] | None, patients: int) -> dict[str, Sequence[str]]:
-    if isinstance(sources, Mapping):
-        wanted = dict(sources)
-    else:
-        unknown = [name for name in sources or () if name not in SOURCES]
-        if unknown:
-            raise InputError(f"no phantom source {unknown[0]!r}; there are {', '.join(SOURCES)}, or give its classes")
-        wanted = {name: SOURCES[name] for name in sources or SOURCES}
-    for name, classes in wanted.items():
-        if not name.startswith("phantom"):
-            raise InputError(f"phantom source {name!r}: its name must start with 'phantom', so that nobody is misled")
-        wrong = [label for label in classes if label not in (*FINDINGS, "no_finding")]
-        if wrong or not classes:
-            raise InputError(
-                f"phantom source {name}: class {wrong[0] if wrong else '(none)'!r} cannot be drawn; "
-                f"expected some of no_finding, {', '.join(FINDINGS)}"
-            )
-    if patients < 1:
-        raise InputError(f"patients {patients}: expected 1 or more")
-    return wanted
 
 
 def _write_source(folder: Path, name: str, classes: tuple[str, ...], *, patients: int, seed: int, size: int) -> Path:
