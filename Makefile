@@ -32,12 +32,13 @@ imports: $(VENV)/installed
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest
 
-# Resolves again from pyproject.toml. torch stays out: its CPU and CUDA builds are different files.
+# Resolves again from pyproject.toml. torch stays out: its CPU and CUDA builds are different files (torchvision hangs on
+# torch and on nothing of ours: nnU-Net's network library names it).
 lock: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
-		--no-emit-trusted-host --unsafe-package torch --unsafe-package la-medical \
-		--extra test --extra tensorboard --output-file requirements.lock pyproject.toml
+		--no-emit-trusted-host --unsafe-package torch --unsafe-package torchvision --unsafe-package la-medical \
+		--extra test --extra tensorboard --extra docs --extra stress --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
