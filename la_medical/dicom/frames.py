@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from la_medical.dicom.datasets import read_dataset
+
 Frame = dict[str, list[float] | None]
 """`position` [x, y, z], `orientation` [6], `spacing` [row, column] mm, `rescale` [slope, intercept], or None each."""
 
@@ -77,11 +79,9 @@ def referenced_series(path: str) -> str:
 
 
 def _dataset(path: str) -> Any:
-    import pydicom
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values out of their rules are judged where they are used
         try:
-            return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            return read_dataset(path, stop_before_pixels=True, force=True)
         except Exception:  # hostile bytes end in almost any exception inside a parser
             return None

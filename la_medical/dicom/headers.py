@@ -12,6 +12,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from la_medical.dicom.datasets import mapped
 from la_medical.dicom.elements import (
     Elements,
     NeedsMoreError,
@@ -156,18 +157,24 @@ def _plausible(elements: Elements) -> bool:
 
 def _with_pydicom(handle: int, size: int) -> Header | NoHeader:
     """The same header through pydicom, for what the walkers do not read."""
-    import pydicom
     from pydicom.errors import InvalidDicomError
 
-    with os.fdopen(os.dup(handle), "rb") as stream, warnings.catch_warnings(record=True) as said:
+    try:
+        with mapped(handle) as stream:
+            return _parsed_by_pydicom(stream, size)
+    except (InvalidDicomError, EOFError):
+        return NoHeader(TRUNCATED_HEADER)
+
+
+def _parsed_by_pydicom(stream: Any, size: int) -> Header | NoHeader:
+    import pydicom
+
+    with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        stream.seek(0)
         try:
             dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True)
             stopped = stream.tell()
             elements = {swapped(int(tag)): _raw_bytes(dataset, tag) for tag in dataset.keys() if int(tag) in WANTED}  # noqa: SIM118
-        except (InvalidDicomError, EOFError):
-            return NoHeader(TRUNCATED_HEADER)
         except Exception:  # hostile bytes end in almost any exception inside a parser (pydicom promises none)
             return NoHeader(TRUNCATED_HEADER)
         meta = getattr(dataset, "file_meta", None)

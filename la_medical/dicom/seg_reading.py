@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from la_medical.dicom.datasets import read_dataset
 from la_medical.dicom.frames import Frame, frames_of
 from la_medical.dicom.geometry import LPS_TO_RAS, PARALLEL, usable_orientation
 from la_medical.dicom.segments import Code, Segment, Segmentation
@@ -56,12 +57,10 @@ def read_seg(path: str | os.PathLike[str]) -> Segmentation:
 
 def dataset_of(path: str | os.PathLike[str]) -> Any:
     """pydicom's data set of a file; raises `GeometryError` when it is no DICOM file."""
-    import pydicom
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values out of their rules are judged where they are used
         try:
-            return pydicom.dcmread(path)
+            return read_dataset(path)
         except OSError:
             raise
         except Exception as error:  # hostile bytes end in almost any exception inside a parser

@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from la_medical.dicom.datasets import read_dataset
 from la_medical.dicom.faults import explain, refusing
 from la_medical.dicom.records import RecordReader
 from la_medical.dicom.stack import Slice, Stack, build_stack
@@ -132,13 +133,12 @@ def _rescaled(stored: NDArray[Any], piece: Slice, dtype: Any, shape: tuple[int, 
 
 def _stored_values(file: str, frames: Sequence[int]) -> Iterator[NDArray[Any]]:
     """Stored values (rows, columns) of frames of one file, one frame in memory at a time."""
-    import pydicom
     from pydicom.pixels import iter_pixels
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what pydicom warns of (padding, excess data) has been judged by the stack
         try:
-            dataset = pydicom.dcmread(file, force=True)
+            dataset = read_dataset(file, force=True)
             if "TransferSyntaxUID" not in dataset.file_meta:
                 dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
             _check_frames_end(dataset, file)

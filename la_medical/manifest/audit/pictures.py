@@ -122,9 +122,9 @@ def _read_itk(path: Path) -> Picture:
 
 
 def _read_dicom(path: Path) -> Picture:
-    import pydicom
+    from la_medical.dicom.datasets import read_dataset
 
-    dataset = pydicom.dcmread(path)
+    dataset = read_dataset(path)
     found = []
     if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
         found.append("monochrome1")

@@ -1,0 +1,1 @@
+"""Bad input and faults, counted: `make test` runs a seeded sample, `make stress` what docs/trust.md states."""
