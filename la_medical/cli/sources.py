@@ -36,7 +36,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unlabelled": {"action": "store_true", "help": "take images without masks too"},
     "masks_out": {
         "metavar": "DIR",
-        "help": "where masks of single organs are merged (default: <name of M>_masks beside M)",
+        "help": "where masks of single organs are merged, and those of NIH Pancreas-CT turned onto their images "
+        "(default: <name of M>_masks beside M)",
     },
     "classes": {"metavar": "A,B", "help": "at most eight organs to merge (default: the first eight of the card)"},
     "series": {"metavar": "FILE", "help": "series table of `la-medical scan` (default: scan ROOT)"},

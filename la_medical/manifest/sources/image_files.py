@@ -59,3 +59,10 @@ def require_files(root: Path, names: Iterable[str], *, what: str = "image") -> N
             f"{root}: {missing} of {wanted} {what} files are missing, the first is {first}; "
             "complete the download, or read the labels alone with --no-check-files"
         )
+
+
+def relative_to_root(path: Path, root: Path) -> str:
+    """How a manifest names a file that was made: relative to its root where it lies inside, else absolute."""
+    where = path.resolve()
+    inside = root.resolve()
+    return where.relative_to(inside).as_posix() if where.is_relative_to(inside) else where.as_posix()

@@ -11,6 +11,7 @@ from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard
 from la_medical.manifest.sources.image_files import require_files
 from la_medical.manifest.sources.mask_values import states_of_masks, values_of_all
+from la_medical.manifest.sources.reference_labels import settle
 from la_medical.manifest.sources.stated_labels import from_rows
 from la_medical.manifest.table import Manifest, from_columns
 
@@ -23,6 +24,8 @@ def volume_manifest(
     space: LabelSpace,
     check_files: bool,
     by_design: Mapping[str, int] | None = None,
+    reference: Mapping[str, pd.Series] | None = None,
+    allow_absolute: bool = False,
 ) -> Manifest:
     """A manifest whose labels are read out of the masks.
 
@@ -33,6 +36,8 @@ def volume_manifest(
         space: label space of the card's classes.
         check_files: whether files must be there and masks are read. If not, only `by_design` is known.
         by_design: states that hold for every case with a mask by the way the source was made.
+        reference: class to the states that the source's own table gives, a row each; see `reference_labels.settle`.
+        allow_absolute: whether masks that the reader wrote may lie outside the root.
 
     Raises:
         ManifestError: missing or unreadable files.
@@ -46,6 +51,7 @@ def volume_manifest(
         values = values_of_all(root, masks, what=f"{card.name} masks")
         for known, found in zip(stated, states_of_masks(masks, values, card), strict=True):
             known.update(found)
+    settle(stated, [bool(mask) and check_files for mask in masks], reference or {})
     labels = from_rows(stated, card.classes, rows.index)
     table = pd.concat([rows.assign(source=card.name), pd.DataFrame(labels)], axis=1)
-    return from_columns(table, root=root, space=space, cards={card.name: card})
+    return from_columns(table, root=root, space=space, cards={card.name: card}, allow_absolute=allow_absolute)

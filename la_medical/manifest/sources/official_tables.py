@@ -51,6 +51,27 @@ def read_table(path: Path, columns: Sequence[str] = (), *, separator: str = ",")
     return table
 
 
+def read_workbook(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """The first sheet of an .xlsx that has `columns`, as text, blank where blank; a `.csv` of the same name works too.
+
+    Raises `ManifestError` for a file that is no workbook, or has no such sheet or no rows.
+    """
+    if path.suffix.lower() != ".xlsx":
+        return read_table(path, columns)
+    try:
+        sheets = pd.read_excel(path, sheet_name=None, dtype=str, keep_default_na=False, na_filter=False)
+    except Exception as error:  # openpyxl, zipfile and xml each have their own way to say a workbook is damaged
+        raise ManifestError(f"{path}: cannot be read as .xlsx ({' '.join(str(error).split())})") from error
+    fitting = [sheet for sheet in sheets.values() if set(columns) <= set(sheet.columns)]
+    if not fitting:
+        need_columns(next(iter(sheets.values())), columns, path)
+    table = fitting[0].fillna("").astype(str)
+    table = table[(table != "").any(axis=1)].reset_index(drop=True)
+    if table.empty:
+        raise ManifestError(f"{path}: no rows")
+    return table
+
+
 def need_columns(table: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
     """Raise `ManifestError` for the first of `columns` that `table` lacks."""
     absent = [column for column in columns if column not in table.columns]

@@ -19,8 +19,9 @@ from la_medical.artifacts import written_whole
 from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard
-from la_medical.manifest.sources.image_files import require_files, stem
+from la_medical.manifest.sources.image_files import relative_to_root, require_files, stem
 from la_medical.manifest.sources.mask_values import values_in
+from la_medical.manifest.sources.reference_labels import settle
 from la_medical.manifest.sources.stated_labels import from_rows
 from la_medical.manifest.table import Manifest, from_columns
 from la_medical.progress import progress
@@ -59,11 +60,13 @@ def organ_manifest(
     classes: Sequence[str],
     masks_out: str | Path | None,
     check_files: bool,
+    reference: Mapping[str, pd.Series] | None = None,
 ) -> Manifest:
     """Merge the masks of each case into `<masks_out>/<case_id>.nii.gz` and make the manifest.
 
-    A merged map newer than all its parts is kept, so an interrupted run goes on. With `check_files` False neither
-    masks nor labels are read. Raises `ManifestError` and `LabelError`.
+    A merged map newer than all its parts is kept, so an interrupted run goes on. With `check_files` False no mask is
+    read. `reference`: as in `labelled_volumes.volume_manifest`, for those of its classes that are merged.
+    Raises `ManifestError` and `LabelError`.
     """
     rows = pd.DataFrame([dict(case.row) for case in cases])
     rows["mask"] = ""
@@ -83,8 +86,11 @@ def organ_manifest(
                     for bit, name in enumerate(classes)
                     if name in parts
                 }
-                rows.loc[number, "mask"] = _relative(merged, root)
+                rows.loc[number, "mask"] = relative_to_root(merged, root)
                 values |= found
+    settle(
+        stated, list(rows["mask"] != ""), {name: told for name, told in (reference or {}).items() if name in classes}
+    )
     meaning = {value: tuple(name for bit, name in enumerate(classes) if value >> bit & 1) for value in sorted(values)}
     own = replace(card, classes=tuple(classes), mask_values=meaning)
     table = pd.concat([rows.assign(source=card.name), pd.DataFrame(from_rows(stated, classes, rows.index))], axis=1)
@@ -136,10 +142,3 @@ def _merged(parts: Mapping[str, list[Path]], classes: Sequence[str], out: Path) 
     with written_whole(out) as temporary:
         nibabel.save(nibabel.Nifti1Image(merged, first), temporary)
     return out
-
-
-def _relative(path: Path, root: Path) -> str:
-    """Relative to the root where it lies inside, else absolute."""
-    where = path.resolve()
-    inside = root.resolve()
-    return where.relative_to(inside).as_posix() if where.is_relative_to(inside) else where.as_posix()

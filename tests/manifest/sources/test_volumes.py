@@ -2,11 +2,15 @@
 
 import json
 
+import nibabel
 import numpy as np
 import pytest
 
-from la_medical.errors import LabelError, ManifestError
+from la_medical.errors import GeometryError, LabelError, ManifestError
+from la_medical.manifest.audit import audit
+from la_medical.manifest.audit.pictures import read_picture
 from la_medical.manifest.sources import read_source
+from tests.dicom.made_series import COLUMNS, ROWS, ct_slice, save
 from tests.manifest.sources.layouts import column, states, text, volume
 
 MSD = {
@@ -65,21 +69,103 @@ def test_masks_of_fractions_are_refused(msd):
         read_source("msd_pancreas", msd)
 
 
-def test_nih_pancreas_ct(tmp_path):
-    """DICOM folders as published; labels in their own archive; 0025 withdrawn."""
+def nih_scan(folder, *, downwards=False, count=5, **changes):
+    """A series as TCIA publishes it; returns the (X, Y, Z) label array that fits it: column, row, InstanceNumber.
+
+    The organ is one row of one slice at 80 HU in air, so that any other turn of the mask lies on air.
+    """
+    organ = np.zeros((COLUMNS, ROWS, count), np.uint8)
+    for index in range(count):
+        pixels = np.full((ROWS, COLUMNS), 24, np.uint16)  # -1000 HU
+        if index == 1:
+            pixels[1, :3] = 1104  # 80 HU
+        number = count - index if downwards else index + 1
+        if index == 1:
+            organ[:3, 1, number - 1] = 1
+        dataset = ct_slice(index, InstanceNumber=number, **changes)
+        dataset.PixelData = pixels.tobytes()
+        save(dataset, folder / f"{(7 * index) % 11:06d}.dcm")
+    return organ
+
+
+def nih_label(path, organ):
+    """The label file: its array in DICOM order, its header without the scan's position."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(organ, np.diag([0.7, 0.8, 2.5, 1.0])), path)
+
+
+def under(manifest, case):
+    """Image values (HU) where the mask of one case is, both read through the manifest, and both affines."""
+    row = list(manifest.table["case_id"]).index(case)
+    image, mask = (read_picture(manifest.file_paths(name)[row]) for name in ("image", "mask"))
+    return image.array[mask.array != 0], image.affine, mask.affine
+
+
+@pytest.mark.parametrize("downwards", [False, True], ids=["numbered upwards", "numbered downwards"])
+def test_nih_labels_lie_on_their_dicom_series(tmp_path, downwards):
+    """DICOM folders as published, labels in their own archive and in the order of DICOM pixels; 0025 withdrawn."""
+    labels = tmp_path / "TCIA_pancreas_labels-02-05-2017"
     for number in ("0001", "0025"):
-        text(tmp_path / f"Pancreas-CT/PANCREAS_{number}/11-24-2015-x/Pancreas-1/000001.dcm", "DICM")
-        volume(tmp_path / f"TCIA_pancreas_labels-02-05-2017/label{number}.nii.gz", (1,))
-    volume(tmp_path / "TCIA_pancreas_labels-02-05-2017/label0002.nii.gz", (1,))
-    volume(tmp_path / "nifti/PANCREAS_0002.nii.gz")
-    manifest = read_source("nih_pancreas_ct", tmp_path)
-    images = column(manifest, "image")
-    assert images == {
-        "nih_pancreas_0001": "Pancreas-CT/PANCREAS_0001/11-24-2015-x/Pancreas-1",
-        "nih_pancreas_0002": "nifti/PANCREAS_0002.nii.gz",
-    }
+        folder = tmp_path / f"Pancreas-CT/PANCREAS_{number}/11-24-2015-x/Pancreas-1"
+        nih_label(labels / f"label{number}.nii.gz", nih_scan(folder, downwards=downwards))
+    manifest = read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "turned")
+    assert column(manifest, "image") == {"nih_pancreas_0001": "Pancreas-CT/PANCREAS_0001/11-24-2015-x/Pancreas-1"}
+    assert column(manifest, "mask_grid") == {"nih_pancreas_0001": "turned onto the image's grid"}
+    assert column(manifest, "label_file") == {"nih_pancreas_0001": f"{labels.name}/label0001.nii.gz"}
     assert states(manifest, "nih_pancreas_0001", "pdac", "pannet", "pancreas") == (0, 0, 1)
     assert "cyst" not in manifest.classes
+    values, image_affine, mask_affine = under(manifest, "nih_pancreas_0001")
+    assert values.tolist() == [80, 80, 80]
+    np.testing.assert_allclose(mask_affine, image_affine)
+    assert audit(manifest, with_shortcuts=False).check("mask geometry").status == "passed"
+    before = (tmp_path / "turned/nih_pancreas_0001.nii.gz").stat().st_mtime_ns
+    assert read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "turned").table.equals(manifest.table)
+    assert (tmp_path / "turned/nih_pancreas_0001.nii.gz").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("turn", ["LPS", "LAS", "RAS", "RAI"])
+def test_nih_labels_lie_on_nifti_images_of_any_turn(tmp_path, turn):
+    """dcm2niix writes LAS, others RAS; the voxels are the same ones."""
+    organ = nih_scan(tmp_path / "dicom")
+    volume_ = read_picture(tmp_path / "dicom")
+    image = nibabel.Nifti1Image(volume_.array, volume_.affine)
+    wanted = nibabel.orientations.axcodes2ornt(turn)
+    turned = image.as_reoriented(nibabel.orientations.ornt_transform(nibabel.io_orientation(image.affine), wanted))
+    (tmp_path / "set").mkdir()
+    nibabel.save(turned, tmp_path / "set/PANCREAS_0002.nii.gz")
+    nih_label(tmp_path / "set/label0002.nii.gz", organ)
+    manifest = read_source("nih_pancreas_ct", tmp_path / "set", masks_out=tmp_path / "turned")
+    values, image_affine, mask_affine = under(manifest, "nih_pancreas_0002")
+    assert values.tolist() == [80, 80, 80]
+    np.testing.assert_allclose(mask_affine, image_affine)
+
+
+def test_nih_labels_that_cannot_be_placed_are_refused(tmp_path):
+    organ = nih_scan(tmp_path / "PANCREAS_0001")
+    nih_label(tmp_path / "label0001.nii.gz", organ[:, :, :4])
+    with pytest.raises(GeometryError, match=r"expected those of its scan"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+    nih_label(tmp_path / "label0001.nii.gz", organ[:, ::-1])
+    with pytest.raises(GeometryError, match=r"median of -1000 HU.*does not lie on its organ"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+    nih_label(tmp_path / "label0001.nii.gz", organ)
+    with pytest.raises(ManifestError, match="--masks-out"):
+        read_source("nih_pancreas_ct", tmp_path)
+    save(ct_slice(0, InstanceNumber=9), tmp_path / "PANCREAS_0001/000000.dcm")
+    with pytest.raises(GeometryError, match="InstanceNumber does not follow the position"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+    alone = read_source("nih_pancreas_ct", tmp_path, check_files=False)
+    assert states(alone, "nih_pancreas_0001", "pdac", "pancreas") == (0, 1)
+
+
+def test_nih_labels_that_lie_there_already_are_used_as_they_are(tmp_path):
+    affine = np.diag([-0.7, -0.8, 2.5, 1.0])
+    volume(tmp_path / "PANCREAS_0003.nii.gz", (80,), affine=affine)
+    volume(tmp_path / "label0003.nii.gz", (1,), affine=affine)
+    manifest = read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+    assert column(manifest, "mask") == {"nih_pancreas_0003": "label0003.nii.gz"}
+    assert column(manifest, "mask_grid") == {"nih_pancreas_0003": "on the image's grid"}
+    assert not (tmp_path / "out").exists()
 
 
 def test_panorama(tmp_path):
@@ -200,8 +286,6 @@ def test_organ_files_are_merged_and_an_absent_one_is_unknown(tmp_path):
     assert states(manifest, case, "duct", "kidney") == (None, None)  # no file; only one of two kidneys
     assert states(manifest, "PanTS_00009001", "pancreas") == (None,)
     assert column(manifest, "split") == {case: "", "PanTS_00009001": "test"}
-    import nibabel
-
     merged = np.asarray(nibabel.load(tmp_path / "merged" / f"{case}.nii.gz").dataobj).reshape(-1)
     assert merged[:5].tolist() == [2, 3, 2, 32, 0]  # bits: tumour 1, pancreas 2, veins 4, duct 8, kidney 16, left 32
     card = manifest.cards["pants"]
@@ -246,3 +330,82 @@ def test_a_real_organ_map_with_the_packaged_card(data_folder):
     labelled = manifest.table.dropna(subset=["label.liver"])["case_id"].tolist()
     assert labelled == ["abdomen_ct"]
     assert states(manifest, "abdomen_ct", "liver", "spleen", "pancreas", "prostate") == (1, 1, 1, 0)
+
+
+PANORAMA_COLUMNS = [
+    "PANORAMA_patient_id", "PANORAMA_study_id", "anonymized_study_date", "patient_age", "patient_sex", "scanner",
+    "label", "level",
+]  # fmt: skip
+
+
+def workbook(path, columns, rows, sheet="Sheet1"):
+    """An .xlsx as the sources publish theirs: numbers as numbers, empty cells, a cover sheet first."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.title = "about"
+    table = book.create_sheet(sheet)
+    for row in (columns, *rows):
+        table.append(row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    book.save(path)
+
+
+def test_panoramas_table_decides_and_names_the_origin(tmp_path):
+    studies = {"100001_00001": (4,), "100002_00001": (1, 4), "100003_00001": (1, 4), "100004_00001": (4,)}
+    for study, values in studies.items():
+        volume(tmp_path / f"batch_1/{study}_0000.nii.gz")
+        volume(tmp_path / f"panorama_labels/manual_labels/{study}.nii.gz", values)
+    rows = [
+        (100001, "100001_00001", None, None, None, None, "PDAC", "histopathology"),  # nobody drew it
+        (100002, "100002_00001", "20150101", 63, "F", "SIEMENS", "PDAC", "MSD_dataset"),
+        (100003, "100003_00001", "20150101", 63, "M", 0, "non-PDAC", "radiology / 3yFU"),  # drawn all the same
+        (100009, "100009_00001", "20150101", 63, "M", 0, "non-PDAC", "NIH_dataset"),  # no mask here
+    ]
+    workbook(tmp_path / "panorama_labels/clinical_information.xlsx", PANORAMA_COLUMNS, rows)
+    manifest = read_source("panorama", tmp_path)
+    found = [states(manifest, study, "pdac")[0] for study in studies]
+    assert found == [None, 1, 0, 0]  # the last is not in the table: the mask says it
+    assert column(manifest, "origin")["100002_00001"] == "msd_pancreas"
+    assert column(manifest, "level")["100003_00001"] == "radiology / 3yFU"
+    assert column(manifest, "patient_age") == dict(zip(studies, ("", "63", "63", ""), strict=True))
+    alone = read_source("panorama", tmp_path, check_files=False)
+    assert [states(alone, study, "pdac")[0] for study in studies] == [1, 1, 0, None]
+    check = audit(manifest, with_shortcuts=False).check("label and mask")
+    assert check.status == "failed"
+    assert check.cases == ("100003_00001",)
+    rows[2] = (*rows[2][:6], "maybe", "radiology")
+    workbook(tmp_path / "panorama_labels/clinical_information.xlsx", PANORAMA_COLUMNS, rows)
+    with pytest.raises(LabelError, match="'maybe'; expected one of pdac, non_pdac"):
+        read_source("panorama", tmp_path)
+    workbook(tmp_path / "panorama_labels/clinical_information.xlsx", PANORAMA_COLUMNS[:4], [])
+    with pytest.raises(ManifestError, match="no column 'PANORAMA_study_id'"):
+        read_source("panorama", tmp_path)
+    text(tmp_path / "panorama_labels/clinical_information.xlsx", "no workbook")
+    with pytest.raises(ManifestError, match=r"cannot be read as \.xlsx"):
+        read_source("panorama", tmp_path)
+
+
+def test_pants_metadata_and_its_tumour_flag(tmp_path):
+    lesions = {1: (1,), 2: (), 3: None, 4: None}
+    for number, values in lesions.items():
+        case = f"PanTS_{number:08d}"
+        volume(tmp_path / f"ImageTr/{case}/ct.nii.gz")
+        below = tmp_path / f"LabelTr/{case}/segmentations"
+        if number < 4:
+            volume(below / "pancreas.nii.gz", (1, 1))
+        if values is not None:
+            volume(below / "pancreatic_lesion.nii.gz", values)
+    rows = [
+        ("PanTS_00000001", 1, "venous", "M ", 63),
+        ("PanTS_00000002", 1, "venous", None, None),  # flagged, and its lesion mask is empty
+        ("PanTS_00000003", 1, None, None, None),  # flagged, other organs drawn, no lesion mask
+        ("PanTS_00000004", 1, None, None, None),  # flagged, no mask at all
+    ]
+    workbook(tmp_path / "metadata.xlsx", ["PanTS ID", "tumor?", "ct phase", "sex", "age"], rows, "PanTS_metadata")
+    manifest = read_source("pants", tmp_path, masks_out=tmp_path / "merged")
+    found = [states(manifest, f"PanTS_{number:08d}", "tumour")[0] for number in lesions]
+    assert found == [1, None, None, 1]  # without any mask the patient's label alone is known
+    assert column(manifest, "tumour_flag")["PanTS_00000002"] == "1"
+    assert column(manifest, "ct_phase")["PanTS_00000001"] == "venous"
+    assert column(manifest, "age") == {f"PanTS_{n:08d}": "63" if n == 1 else "" for n in lesions}
