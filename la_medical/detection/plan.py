@@ -66,6 +66,8 @@ def detect_manifest(
         "manifest": {"name": Path(manifest).name, "sha256": sha256_of(manifest), "path": _from(out, manifest)},
         "predictions": _from(out, predictions),
         "splits": list(splits),
+        "mask_values": _recorded(spelled),
+        "prediction_values": _recorded(prediction_values),
         "rows_without_known_label": len(chosen) - len(rows),
         "patients_known": bool((chosen.table["patient_id"] != "").all()),
         "phantom": phantom or any(card.phantom for card in chosen.cards.values()),
@@ -82,6 +84,11 @@ def picai_protocol(**settings: Any) -> Protocol:
     if content["extraction"] != "detection-map":
         content.setdefault("min_voxels", PICAI_MIN_VOXELS)
     return Protocol(**content)
+
+
+def _recorded(values: Mapping[int, str] | None) -> dict[str, str] | None:
+    """Given meanings of label map values as JSON keeps them: whoever reads the same files later needs them."""
+    return None if values is None else {str(value): name for value, name in sorted(values.items())}
 
 
 def _from(out: str | Path, path: str | Path) -> str:

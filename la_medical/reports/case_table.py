@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,8 +50,12 @@ def case_content(
     classes: Sequence[dict[str, Any]],
     views: dict[str, Any],
     score_label: str,
+    unions: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """All of it, as `page.js` reads it. `views`: case to a picture, or to slices with outlines."""
+    """All of it, as `page.js` reads it.
+
+    `views`: case to a picture, or to slices with outlines by class. `unions`: class to the classes that it unites.
+    """
     names = sorted(set(source))
     return {
         "case": list(case),
@@ -61,6 +65,7 @@ def case_content(
         "classes": list(classes),
         "views": views,
         "score_label": score_label,
+        "unions": {name: list(members) for name, members in (unions or {}).items()},
     }
 
 

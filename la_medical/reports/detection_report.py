@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from la_medical.artifacts import read_json
+from la_medical.detection.selection import ANY
 from la_medical.detection.tables import CandidatesFolder, read_candidates
 from la_medical.diagnosis.sentences import interval_in_words, stacked
 from la_medical.errors import PredictionError
@@ -20,6 +21,7 @@ from la_medical.reports.case_table import case_content, class_column, worst_firs
 from la_medical.reports.detection_views import patient_views
 from la_medical.reports.drawing import Drawing
 from la_medical.reports.page import Group, Page, Part, Table, write_page
+from la_medical.reports.reference_masks import members_of_unions
 
 FIGURES = (
     ("sensitivity", "Sensitivity", True),
@@ -249,7 +251,7 @@ def _cases(
     views = patient_views([*wrong, *others], folder, manifest, predictions) if manifest is not None else {}
     table = case_content(
         case=names, patient=rows["patient_id"].tolist(), source=rows["source"].tolist(), classes=classes, views=views,
-        score_label="Score",
+        score_label="Score", unions=_unions(folder, manifest),
     )  # fmt: skip
     note = f"{len(names)} patients, {len(wrong)} with an error in some class. "
     if manifest is None:
@@ -264,6 +266,12 @@ def _cases(
         f"The file keeps slices of {len(views)} of them: {shown} of the errors, the worst first, then others.{circles} "
         "Click the name of a case to open it."
     )
+
+
+def _unions(folder: CandidatesFolder, manifest: Manifest | None) -> dict[str, tuple[str, ...]]:
+    """What each united class stands for; `any` for every evaluated class."""
+    known = {} if manifest is None else members_of_unions(manifest.space)
+    return {**known, ANY: folder.classes}
 
 
 def _columns(mine: pd.DataFrame, folder: CandidatesFolder) -> list[dict[str, Any]]:

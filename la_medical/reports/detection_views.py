@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from la_medical.detection.candidates import find_candidates
 from la_medical.detection.prediction_files import Predictions, open_predictions
@@ -17,7 +16,9 @@ from la_medical.detection.tables import CandidatesFolder
 from la_medical.errors import InputError
 from la_medical.manifest import Manifest
 from la_medical.reports.pictures import BUDGET_BYTES
-from la_medical.reports.volume_views import Upright, read_upright, slices_view, upright
+from la_medical.reports.reference_masks import Masks, placed_on, reference_masks, rows_with_lesions
+from la_medical.reports.upright import Upright, read_upright
+from la_medical.reports.volume_views import slices_view
 
 MOST = 300
 
@@ -31,53 +32,70 @@ def patient_views(
     budget: int = BUDGET_BYTES,
     most: int = MOST,
 ) -> dict[str, Any]:
-    """Slices of patients in the order given, of the first case of each that can be read (`wanted`: their `case_ids`).
+    """Slices of patients in the order given, of one case of each (`wanted`: their `case_ids`).
 
-    Volumes that cannot be read (a DICOM folder, a file that is gone) have no view.
+    The case is the one with the most confident candidate among those whose image can be read. Volumes that cannot be
+    read have no view.
     """
-    table = manifest.table.set_index("case_id")
     images = dict(zip(manifest.table["case_id"], manifest.file_paths("image"), strict=True))
-    masks = dict(zip(manifest.table["case_id"], manifest.file_paths("mask"), strict=True))
-    answers = open_predictions(predictions, classes=folder.classes).spelled(manifest.space) if predictions else None
+    rows = rows_with_lesions(manifest, folder.classes, folder.protocol)
+    answers = _opened(predictions, folder, manifest)
+    candidates = dict(list(folder.candidates.groupby("case_id")))
+    nothing = folder.candidates.iloc[:0]
     views: dict[str, Any] = {}
     spent = 0
     for name in wanted:
         if len(views) >= most or spent >= budget:
             break
-        for case in name.split():
-            image = read_upright(images[case]) if case in table.index and images[case] else None
+        for case in _by_confidence(name.split(), candidates):
+            path = images.get(case)
+            image = read_upright(path) if path else None
             if image is None:
                 continue
-            found = folder.candidates[folder.candidates["case_id"] == case]
+            reference, why_not = reference_masks(rows.get(case), image)
+            found = candidates.get(case, nothing)
             marked = None if answers is None else _marked(answers, case, folder, manifest, image)
-            view = slices_view(image, _reference(masks[case], image), found, marked)
+            view = slices_view(image, reference, found, marked)
+            if why_not:
+                view["note"] = why_not
             spent += len(json.dumps(view))
-            views[name] = view
+            views[name] = {**view, "case": case} if case != name else view
             break
     return views
 
 
-def _reference(path: Path | None, image: Upright) -> NDArray[np.bool_] | None:
-    """Where any lesion or organ is drawn; None for no mask, or one on another grid."""
-    mask = read_upright(path) if path else None
-    return None if mask is None or mask.array.shape != image.array.shape else mask.array > 0
+def _by_confidence(cases: Sequence[str], candidates: dict[str, pd.DataFrame]) -> list[str]:
+    top = {case: candidates[case]["confidence"].max() if case in candidates else -1.0 for case in cases}
+    return sorted(cases, key=lambda case: -top[case])
+
+
+def _opened(predictions: str | Path | None, folder: CandidatesFolder, manifest: Manifest) -> Predictions | None:
+    """The prediction files as `detect` read them; None for a table of scores, or what is no longer there."""
+    if predictions is None:
+        return None
+    given = folder.protocol.get("prediction_values")
+    values = {int(value): str(name) for value, name in given.items()} if given else None
+    try:
+        answers = open_predictions(predictions, classes=folder.classes, values=values).spelled(manifest.space)
+    except InputError:
+        return None
+    return None if answers.form == "scores" else answers
 
 
 def _marked(
     answers: Predictions, case: str, folder: CandidatesFolder, manifest: Manifest, image: Upright
-) -> NDArray[np.bool_] | None:
-    """Where candidates of any evaluated class lie, found again by the protocol; None where it cannot be told."""
+) -> Masks | None:
+    """Where candidates of each evaluated class lie, found again by the protocol; None where it cannot be told."""
     protocol = Protocol.from_dict(folder.protocol["protocol"])
-    inside = np.zeros(image.array.shape, dtype=bool)
+    masks: Masks = {}
     try:
-        for _, found in answers.maps(case, folder.classes, {}, space=manifest.space, onto=None):
-            here = np.zeros(found.raw.shape, dtype=bool)
-            for candidate in find_candidates(found, protocol).candidates:
-                here[candidate.component.box] |= candidate.component.mask
-            turned = upright(here, found.grid.affine).array
-            if turned.shape != inside.shape:
+        for name, found in answers.maps(case, folder.classes, {}, space=manifest.space, onto=image.stored):
+            candidates = find_candidates(found, protocol).candidates
+            placed = placed_on(image, [one.component for one in candidates], found.grid)
+            if placed is None:
                 return None
-            inside |= turned
+            if candidates:
+                masks[name] = placed
     except InputError:
         return None
-    return inside
+    return masks

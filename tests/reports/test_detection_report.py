@@ -15,10 +15,11 @@ from la_medical.errors import PredictionError
 from la_medical.reports import detection_figures
 from la_medical.reports.detection_report import write_report
 from la_medical.reports.detection_views import patient_views
-from la_medical.reports.volume_views import MOST_SLICES, SIDE, read_upright, slices_view, upright
+from la_medical.reports.upright import read_upright, upright
+from la_medical.reports.volume_views import MOST_SLICES, SIDE, chosen_slices, slices_view
 from tests.reports.small_hospital import AFFINE, SHAPE, ball, build
 
-NONE = pd.DataFrame({"x": [], "y": [], "z": [], "diameter_mm": []})
+NONE = pd.DataFrame({"class": [], "x": [], "y": [], "z": [], "diameter_mm": []})
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +65,9 @@ def test_outline_lies_on_the_edge_of_the_reference():
     reference = np.zeros(SHAPE, dtype=bool)
     reference[10:14, 5:9, 7] = True  # in stored order, which is x to the left, y to the front
     turned = upright(reference, AFFINE).array
-    view = slices_view(image, turned, NONE, None)
+    view = slices_view(image, {"cyst": turned}, NONE, None)
     shown = next(one for one in view["slices"] if one["reference"])
-    points = np.array(shown["reference"][0])
+    points = np.array(shown["reference"]["cyst"][0])
     factor = SIDE / 64  # 32 voxels of 2 mm are 64 mm wide
     # columns 10..13 reach from 10 to 14 voxels; rows are turned: 5..8 from the front become 19..22 from the top
     assert points[:, 0].min() == pytest.approx(10 * 2 * factor, abs=0.5 * 2 * factor)
@@ -79,9 +80,9 @@ def test_outline_lies_on_the_edge_of_the_reference():
 def test_circle_of_a_candidate_is_where_its_world_position_says():
     image = upright(np.zeros(SHAPE), AFFINE)
     x, y, z = AFFINE[:3, :3] @ [12, 9, 6] + AFFINE[:3, 3]
-    found = pd.DataFrame({"x": [x], "y": [y], "z": [z], "diameter_mm": [8.0]})
-    view = slices_view(image, None, found, None)
-    points = np.array(view["slices"][view["start"]]["candidate"][0])
+    found = pd.DataFrame({"class": ["pdac"], "x": [x], "y": [y], "z": [z], "diameter_mm": [8.0]})
+    view = slices_view(image, {}, found, None)
+    points = np.array(view["slices"][view["start"]]["candidate"]["pdac"][0])
     factor = SIDE / 64
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     np.testing.assert_allclose(middle, [12.5 * 2 * factor, (SHAPE[1] - 1 - 9 + 0.5) * 2 * factor], atol=0.5)
@@ -91,10 +92,50 @@ def test_circle_of_a_candidate_is_where_its_world_position_says():
 def test_slices_are_bounded_and_empty_cases_show_the_middle():
     deep = upright(np.zeros((8, 8, 200)), np.diag([1.0, 1, 1, 1]))
     everywhere = np.ones((8, 8, 200), dtype=bool)
-    assert len(slices_view(deep, everywhere, NONE, None)["slices"]) == MOST_SLICES
-    empty = slices_view(deep, None, NONE, None)
+    assert len(slices_view(deep, {"cyst": everywhere}, NONE, None)["slices"]) == MOST_SLICES
+    empty = slices_view(deep, {}, NONE, None)
     assert 1 <= len(empty["slices"]) <= 5
     assert empty["slices"][empty["start"]]["where"] == "100 mm"
+
+
+def test_a_small_lesion_far_from_a_candidate_keeps_its_own_slice():
+    lesion, candidate = np.zeros(200, dtype=int), np.zeros(200, dtype=int)
+    lesion[50:53] = 3, 7, 2
+    candidate[150:190] = 40 - np.abs(np.arange(40) - 21)
+    shown = chosen_slices(200, [lesion], [candidate])
+    assert {51, 171} <= set(shown.tolist())  # the largest cuts
+    assert len(shown) == MOST_SLICES
+    near = (lesion > 0) | (candidate > 0)
+    assert all(near[max(0, k - 2) : k + 3].any() for k in shown)  # none is spent on the gap between them
+
+
+def test_each_class_has_its_own_outline_and_a_union_has_those_of_its_members(tmp_path):
+    import nibabel as nib
+
+    from la_medical.manifest import read_manifest
+    from la_medical.reports.reference_masks import reference_masks, rows_with_lesions
+
+    mask = np.zeros((6, 6, 4), np.uint8)
+    mask[1, 1, 1], mask[4, 4, 2], mask[2:5, 2, 1] = 1, 2, 9
+    for name, values in (("i", np.zeros_like(mask)), ("m", mask)):
+        nib.save(nib.Nifti1Image(values, np.diag([-1.0, -1, 1, 1])), tmp_path / f"{name}.nii.gz")
+    columns = "case_id,image,mask,label.pdac,label.cyst,label.pannet,label.tumour,label.pancreas"
+    (tmp_path / "m.csv").write_text(f"{columns}\na,i.nii.gz,m.nii.gz,1,1,0,1,1\n")
+    manifest = read_manifest(tmp_path / "m.csv")
+    meaning = {"mask_values": {"1": "pdac", "2": "cyst", "9": "pancreas"}}
+    rows = rows_with_lesions(manifest, ["pdac"], meaning)
+    masks, why_not = reference_masks(rows["a"], read_upright(tmp_path / "i.nii.gz"))
+    assert why_not == ""
+    assert {name: np.argwhere(one).tolist() for name, one in masks.items()} == {
+        "pdac": [[1, 1, 1]],
+        "cyst": [[4, 4, 2]],  # not evaluated, yet a lesion that a reader asks about
+        "tumour": [[1, 1, 1], [4, 4, 2]],
+    }
+    nib.save(nib.Nifti1Image(np.zeros((5, 6, 4)), np.eye(4)), tmp_path / "other.nii.gz")
+    masks, why_not = reference_masks(rows["a"], read_upright(tmp_path / "other.nii.gz"))
+    assert masks == {}
+    assert "another grid" in why_not
+    assert rows_with_lesions(manifest, ["pdac"], {}) == {}  # nobody says what the values mean
 
 
 def test_report_says_the_sentence_and_its_weaknesses(hospital, report):
@@ -168,7 +209,6 @@ def test_dynamic_candidates_are_outlined_where_the_protocol_finds_them(tmp_path)
     from la_medical.detection.volumes import write_prediction
     from la_medical.manifest import read_manifest
     from la_medical.reports.detection_views import _marked
-    from la_medical.reports.volume_views import upright
 
     answer = np.full((1, 8, 8, 4), 0.001)
     answer[0, 2:4, 2:4, 1] = 0.04  # below the static threshold of 0.1, the only peak for the dynamic rule
@@ -181,8 +221,8 @@ def test_dynamic_candidates_are_outlined_where_the_protocol_finds_them(tmp_path)
         protocol = {"protocol": Protocol(extraction=extraction).to_dict()}
         folder = SimpleNamespace(classes=["pdac"], protocol=protocol)
         marked[extraction] = _marked(answers, "a", folder, manifest, image)
-    assert not marked["static"].any()
-    np.testing.assert_array_equal(marked["dynamic"], upright(answer[0] == 0.04, np.eye(4)).array)
+    assert marked["static"] == {}
+    np.testing.assert_array_equal(marked["dynamic"]["pdac"], upright(answer[0] == 0.04, np.eye(4)).array)
 
 
 def test_an_audit_is_told_and_its_absence_too():

@@ -160,10 +160,10 @@
     const { low, high } = volume.range;
     return Uint8ClampedArray.from({ length: 256 }, (_, v) => 255 * ((low + (high - low) * v / 255) - (level - width / 2)) / width);
   };
-  const outline = (context, lines, colour, dash, scale) => {
-    context.strokeStyle = colour;
-    context.lineWidth = 2;
-    context.setLineDash(dash);
+  const outline = (context, lines, style, scale) => {
+    context.strokeStyle = style.colour;
+    context.lineWidth = style.width;
+    context.setLineDash(style.dash);
     for (const line of lines || []) {
       context.beginPath();
       line.forEach(([x, y], n) => (n ? context.lineTo(x * scale, y * scale) : context.moveTo(x * scale, y * scale)));
@@ -186,18 +186,50 @@
     };
     image.src = source;
   };
+  // Outlines by class: those of the chosen class (or, for a union that nobody drew as such, of its members), and the
+  // other lesion classes in another style. A union says nothing beside an outlined member.
+  const STYLES = [
+    { kind: "reference", mine: true, said: "reference", colour: "#4ade80", dash: [], width: 2 },
+    { kind: "candidate", mine: true, said: "candidate", colour: "#fb923c", dash: [6, 4], width: 2 },
+    { kind: "reference", mine: false, said: "other reference", colour: "#7dd3fc", dash: [2, 3], width: 2 },
+    { kind: "candidate", mine: false, said: "other candidate", colour: "#f0abfc", dash: [8, 3, 2, 3], width: 2 },
+  ];
+  const members = (name) => (data.unions || {})[name] || [];
+  const outlined = (kind) => [...new Set(volume.slices.flatMap((entry) => Object.keys(entry[kind])))].sort();
+  const namesOf = ({ kind, mine }) => {
+    const there = outlined(kind);
+    const chosen = there.includes(state.name) ? [state.name] : there.filter((name) => members(state.name).includes(name));
+    if (mine) return chosen;
+    return there.filter((name) => !chosen.includes(name) && name !== state.name && !members(state.name).includes(name)
+      && !members(name).some((member) => there.includes(member)));
+  };
+  const legend = () => {
+    const lines = STYLES.map((style) => [style, namesOf(style)]).filter(([style, names]) => style.mine || names.length);
+    byId("view-legend").replaceChildren(...lines.map(([style, names]) => {
+      const item = make("li");
+      const sample = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+      for (const [key, value] of Object.entries({ width: 34, height: 10, "aria-hidden": "true", class: "sample" })) sample.setAttribute(key, value);
+      const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+      for (const [key, value] of Object.entries({ x1: 2, x2: 32, y1: 5, y2: 5, stroke: style.colour, "stroke-width": 2, "stroke-dasharray": style.dash.join(" ") })) line.setAttribute(key, value);
+      sample.append(line);
+      item.append(sample, ` ${style.said}: ${names.length ? names.join(", ") : "none of " + state.name}`);
+      return item;
+    }));
+  };
   const drawSlice = () => {
     const entry = volume.slices[slice];
     byId("view-slice").value = slice;
     byId("view-where").textContent = `${slice + 1} of ${volume.slices.length}, ${entry.where}`;
-    canvas.setAttribute("aria-label", `Case ${volume.name}, slice ${slice + 1} of ${volume.slices.length}`);
+    const here = STYLES.flatMap((style) => namesOf(style).filter((name) => entry[style.kind][name]).map((name) => `${style.kind} ${name}`));
+    canvas.setAttribute("aria-label", `Case ${volume.name}, slice ${slice + 1} of ${volume.slices.length}; outlined: ${here.join(", ") || "nothing"}`);
     drawPicture(entry.picture, (context, scale) => {
       const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
       const table = lut();
       for (let p = 0; p < pixels.data.length; p += 4) for (let c = 0; c < 3; c += 1) pixels.data[p + c] = table[pixels.data[p + c]];
       context.putImageData(pixels, 0, 0);
-      outline(context, entry.reference, "#4ade80", [], scale);
-      outline(context, entry.candidate, "#fb923c", [6, 4], scale);
+      for (const style of [STYLES[2], STYLES[3], STYLES[0], STYLES[1]]) { // the chosen class on top, dashes over solid
+        for (const name of namesOf(style)) outline(context, entry[style.kind][name], style, scale);
+      }
       canvas.dataset.slice = String(slice);
     });
     document.querySelectorAll("#view-windows button").forEach((button, n) => button.setAttribute("aria-pressed", String(n === window_)));
@@ -287,8 +319,11 @@
     delete canvas.dataset.ready;
     offerMaps(kept);
     if (volume) {
-      slice = volume.start || 0;
+      const own = [state.name, ...members(state.name)].find((name) => name in volume.starts);
+      slice = own === undefined ? volume.start : volume.starts[own];
       window_ = 0;
+      legend();
+      byId("view-said").textContent = [kept.case ? `Shown is case ${kept.case}.` : "", kept.note || ""].join(" ").trim();
       byId("view-slice").max = volume.slices.length - 1;
       drawSlice();
     } else if (kept) {
