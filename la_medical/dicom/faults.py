@@ -34,7 +34,7 @@ REFUSES: dict[str, str] = {
     "not_grayscale": "its pixels are not one gray value each",
     "pixel_format": "its pixels are not 8, 16 or 32 bit integers",
     "no_rescale": "CT without RescaleSlope and RescaleIntercept: its values are not HU",
-    "bad_rescale": "RescaleSlope or RescaleIntercept is not a finite number, or the slope is 0",
+    "bad_rescale": "RescaleSlope or RescaleIntercept is not one finite number, or the slope is 0",
     "rescale_not_hu": "CT whose RescaleType (0028,1054) is not HU",
     "modality_lut": "its values go through a modality LUT",
     "too_large": "more voxels than a volume may have",

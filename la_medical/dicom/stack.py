@@ -177,7 +177,9 @@ def _two(values: Sequence[float] | None) -> tuple[float, float] | None:
 
 def _rescale(common: Common) -> tuple[float, float] | None:
     slope, intercept = common["slope"], common["intercept"]
-    return (slope[0], intercept[0]) if slope and intercept else None
+    if not slope or not intercept or len(slope) > 1 or len(intercept) > 1:
+        return None
+    return slope[0], intercept[0]
 
 
 def _differ(images: Sequence[FileRecord], commons: Mapping[str, Common], *names: str) -> bool:
@@ -215,9 +217,10 @@ def _check_pixels(slices: Sequence[Slice], faults: set[str]) -> None:
             faults.add(fault)
     for piece in slices:
         if piece.rescale is None:
-            partly = bool(piece.common["slope"]) != bool(piece.common["intercept"])
-            if piece.common["modality"] == "CT" or partly:
-                faults.add("no_rescale" if not partly else "bad_rescale")
+            if piece.common["slope"] or piece.common["intercept"]:  # one without the other, or several values
+                faults.add("bad_rescale")
+            elif piece.common["modality"] == "CT":
+                faults.add("no_rescale")
         elif piece.rescale[0] == 0:
             faults.add("bad_rescale")
 

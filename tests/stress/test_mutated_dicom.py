@@ -80,7 +80,7 @@ def pydicom_volume(files: list[Path]):
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
         row, column = np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)
         place = np.array(dataset.ImagePositionPatient, float)
-        slope, intercept = float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0)
+        slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
         spacing = [float(value) for value in dataset.PixelSpacing]
         slices.append((place @ np.cross(row, column), place, dataset.pixel_array.T * slope + intercept, spacing))
     slices.sort(key=lambda piece: piece[0])
