@@ -8,7 +8,7 @@ from typing import Any
 
 from la_medical.detection.candidates import Candidate, Found, find_candidates, size_of
 from la_medical.detection.components import Component
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.detection.matching import Matching, match
 from la_medical.detection.prediction_files import Predictions
 from la_medical.detection.protocol import Protocol

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from la_medical.detection.components import Component
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 
 
 def equivalent_diameter(volume_mm3: float) -> float:

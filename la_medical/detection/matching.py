@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from la_medical.detection.candidates import Candidate
 from la_medical.detection.components import Component
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.detection.protocol import Protocol
 
 TRUE, FALSE, DUPLICATE = "tp", "fp", "duplicate"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from la_medical.artifacts import read_json
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.detection.score_table import read_score_table
 from la_medical.detection.unions import needed, with_unions
 from la_medical.detection.volumes import VOLUME_SUFFIXES, ProbabilityMap, as_probabilities, open_volume

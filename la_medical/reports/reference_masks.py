@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from la_medical.detection.components import Component
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.detection.prediction_files import whole_space
 from la_medical.detection.reference import CaseRow, case_rows, read_reference
 from la_medical.errors import InputError

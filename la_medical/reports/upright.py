@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.detection.volumes import VOLUME_SUFFIXES, open_volume
 from la_medical.errors import InputError
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.errors import GeometryError, InputError, one_line
 
 LEAST_VOXELS = 5

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 
 Shape = tuple[int, int, int]
 

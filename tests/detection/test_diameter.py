@@ -8,7 +8,7 @@ from skimage.measure import find_contours
 from la_medical.detection.candidates import size_of
 from la_medical.detection.components import Component
 from la_medical.detection.diameter import equivalent_diameter, longest_axial_diameter
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 
 
 def box(shape):

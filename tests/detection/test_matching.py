@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from la_medical.detection.candidates import find_candidates, reference_lesions
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.detection.matching import match
 from la_medical.detection.plan import picai_protocol
 from la_medical.detection.protocol import Protocol

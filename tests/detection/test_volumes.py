@@ -8,8 +8,8 @@ import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 
-from la_medical.detection.grid import Grid, resample
-from la_medical.detection.nifti import NiftiFile, read_grid
+from la_medical.grid import Grid, resample
+from la_medical.nifti import NiftiFile, read_grid
 from la_medical.detection.volumes import ProbabilityMap, as_probabilities, open_volume, write_prediction
 from la_medical.errors import GeometryError, PredictionError
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.inference.coarse_to_fine import Finder, organ_box
 from la_medical.inference.windows import SlidingWindow
 from la_medical.training.working_grid import WorkingGrid

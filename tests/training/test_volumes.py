@@ -11,7 +11,7 @@ import SimpleITK
 import torch
 from nibabel.affines import apply_affine
 
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.errors import InputError
 from la_medical.training.volumes import LEAST_VOXELS, Volume, read_image, read_mask
 from la_medical.training.working_grid import WorkingGrid, nearest, resized

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from la_medical.detection.grid import Grid
+from la_medical.grid import Grid
 from la_medical.errors import GeometryError, PredictionError
 
 LARGEST_CHANNEL_BYTES = 32 * 2**30
