@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from la_medical.errors import InputError
 from la_medical.training import processes
 from la_medical.training.cases import Cases
+from la_medical.training.cores import usable_cores
 from la_medical.training.images import network_input
 from la_medical.training.packed_images import packed_images
 from la_medical.training.stop import stops_on_bad_input
@@ -65,7 +65,7 @@ class ReadCases(Dataset[Batch]):
     ) -> None:
         self.data = data
         self.transform = transform
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or usable_cores()
 
     def __len__(self) -> int:
         return len(self.data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from la_medical.artifacts import written_whole
 from la_medical.errors import InputError
 from la_medical.progress import progress
+from la_medical.training.cores import usable_cores
 from la_medical.training.images import READER_VERSION, read_grey
 
 
@@ -41,7 +41,7 @@ def packed_images(
     if not path.is_file():
         with written_whole(path) as temporary:
             stored = open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-            with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+            with ThreadPoolExecutor(threads or usable_cores()) as pool:
                 read = pool.map(lambda file: read_grey(file, size), files)
                 for row, pixels in enumerate(progress(read, what="packing images", total=len(files))):
                     stored[row, 0] = pixels

@@ -10,6 +10,7 @@ from torch import Tensor, distributed, nn
 
 from la_medical.errors import InputError
 from la_medical.networks.checkpoint import unwrapped
+from la_medical.training.cores import set_threads
 from la_medical.training.stop import stops_on_bad_input
 from la_medical.training.values import device as checked_device
 
@@ -46,8 +47,12 @@ def stop() -> None:
 
 
 @stops_on_bad_input
-def own_device(wanted: Any = None) -> torch.device:
-    """The device of this process: the wanted one, else its own GPU under `torchrun`, else the first GPU or the CPU."""
+def own_device(wanted: Any = None, threads: Any = None) -> torch.device:
+    """The device of this process: the wanted one, else its own GPU under `torchrun`, else the first GPU or the CPU.
+
+    Also sets how many threads torch uses on the CPU (`set_threads`), before anything is computed.
+    """
+    set_threads(threads)
     if wanted is not None:
         return checked_device(wanted)
     local = int(os.environ.get("LOCAL_RANK", "0"))

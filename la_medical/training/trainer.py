@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from la_medical.errors import InputError
 from la_medical.networks.class_query import parameter_groups
+from la_medical.training.accumulation import backward_in_parts
 from la_medical.training.processes import everyones, world_size
 from la_medical.training.stop import stops_on_bad_input
 from la_medical.training.values import boolean, integer, number
@@ -34,10 +35,15 @@ class LabelAssembleUpdate:
     processes the loss is that of all W * B cases together, so that its means are over the whole batch.
 
     The engine's output holds `loss` and every term, detached, still on the device: nothing waits for it here.
+
+    Args:
+        views: makes both views.
+        accumulation: parts in which a batch goes through the network; see `backward_in_parts`.
     """
 
-    def __init__(self, *, views: Views) -> None:
+    def __init__(self, *, views: Views, accumulation: Any = 1) -> None:
         self.views = views
+        self.parts = _parts_or_stop(accumulation)
 
     def __call__(self, engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Train on one batch with `image` (B, ...), `label` (B, K, ...) and `case` (B,)."""
@@ -47,16 +53,32 @@ class LabelAssembleUpdate:
             weak, strong, targets = self.views(images, targets, cases=cases, epoch=epoch)
         engine.network.train()
         engine.optimizer.zero_grad(set_to_none=True)
-        both = epoch > loss.warmup_epochs
-        logits = engine.inferer(torch.cat([weak, strong]) if both else weak, engine.network).float()
-        weak_logits, strong_logits = (
-            (everyones(part) for part in logits.chunk(2)) if both else (everyones(logits), None)
-        )
-        terms: dict[str, Tensor] = loss(weak_logits, strong_logits, everyones(targets), epoch)
-        total = loss.total(terms)
-        (total * world_size()).backward()  # gradients are averaged over the processes, and here they add up
+        seen = strong if epoch > loss.warmup_epochs else None
+        terms = self._backward(engine, weak, seen, targets)
         engine.optimizer.step()
-        return {"loss": total.detach(), **{name: term.detach() for name, term in terms.items()}}
+        return {"loss": loss.total(terms).detach(), **{name: term.detach() for name, term in terms.items()}}
+
+    def _backward(
+        self, engine: SupervisedTrainer, weak: Tensor, strong: Tensor | None, targets: Tensor
+    ) -> dict[str, Tensor]:
+        """Gradients of the whole batch, and its terms."""
+        network, loss, epoch = engine.network, engine.loss_function, engine.state.epoch
+        if self.parts > 1:
+            return backward_in_parts(
+                network=network,
+                answer=lambda images: engine.inferer(images, network).float(),
+                loss=loss,
+                weak=weak,
+                strong=strong,
+                targets=targets,
+                epoch=epoch,
+                parts=self.parts,
+            )
+        logits = engine.inferer(weak if strong is None else torch.cat([weak, strong]), network).float()
+        views = [everyones(view) for view in logits.split(len(weak))]
+        terms: dict[str, Tensor] = loss(views[0], views[1] if strong is not None else None, everyones(targets), epoch)
+        (loss.total(terms) * world_size()).backward()  # gradients are averaged over the processes, and here they add up
+        return terms
 
 
 class AutocastInferer(SimpleInferer):
@@ -87,11 +109,11 @@ def computes_bfloat16(device: torch.device) -> bool:
 def optimiser(
     *, network: nn.Module, learning_rate: Any, weight_decay: Any = 0.0, device: torch.device | None = None
 ) -> Optimizer:
-    """Adam, or AdamW when weights decay; class queries and biases never decay. Fused on CUDA."""
+    """Adam, or AdamW when weights decay; class queries and biases never decay. Fused on CUDA and CPU."""
     rate = number("learning_rate", learning_rate, above=0)
     decay = number("weight_decay", weight_decay, least=0)
     groups = parameter_groups(network, decay)
-    fused = device is not None and device.type == "cuda"
+    fused = device is not None and device.type in ("cuda", "cpu")
     return AdamW(groups, lr=rate, fused=fused) if decay else Adam(groups, lr=rate, fused=fused)
 
 
@@ -166,10 +188,19 @@ def epochs(*, max_epochs: Any, val_interval: Any) -> int:
 
 @stops_on_bad_input
 def check_values(
-    *, batch_size: Any, image_size: Any, num_workers: Any, amp: Any, tensorboard: Any, early_stopping_patience: Any
+    *,
+    batch_size: Any,
+    image_size: Any,
+    num_workers: Any,
+    amp: Any,
+    tensorboard: Any,
+    early_stopping_patience: Any,
+    accumulation: Any = 1,
 ) -> None:
     """Exit code 2 for a value that cannot be used, before images are packed."""
-    integer("batch_size", batch_size, least=1)
+    size = integer("batch_size", batch_size, least=1)
+    if integer("accumulation", accumulation, least=1) > size:
+        raise InputError(f"accumulation is {accumulation}, more parts than the {size} cases of a batch (batch_size)")
     integer("image_size", image_size, least=8)
     integer("num_workers", num_workers, least=0)
     integer("early_stopping_patience", early_stopping_patience, least=1)
@@ -215,6 +246,11 @@ def finite(name: str, value: float, epoch: int) -> float:
             f"training diverged: {name} is {value} in epoch {epoch}; lower learning_rate, or look for wrong images"
         )
     return value
+
+
+@stops_on_bad_input
+def _parts_or_stop(accumulation: Any) -> int:
+    return integer("accumulation", accumulation, least=1)
 
 
 @stops_on_bad_input
