@@ -8,6 +8,8 @@ import nibabel
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 
 def text(path: Path, content: str) -> Path:
@@ -22,6 +24,26 @@ def image(path: Path, value: int = 100) -> Path:
         path.write_bytes(b"DICM")
     else:
         Image.new("L", (4, 4), value).save(path)
+    return path
+
+
+def picture(path: Path, number: int, side: int = 24) -> Path:
+    """An image that no other number gives: PNG, JPEG, or a DX image where the name ends in .dcm or .dicom."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(number).integers(0, 255, (side, side), dtype=np.uint8)
+    if path.suffix not in {".dcm", ".dicom"}:
+        Image.fromarray(pixels).save(path)
+        return path
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID, dataset.SOPInstanceUID = DigitalXRayImageStorageForPresentation, f"1.2.3.{number}"
+    dataset.Modality, dataset.PhotometricInterpretation, dataset.SamplesPerPixel = "DX", "MONOCHROME2", 1
+    dataset.Rows, dataset.Columns, dataset.PixelSpacing = side, side, [0.2, 0.2]
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.PixelData = pixels.tobytes()
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(path, enforce_file_format=True)
     return path
 
 

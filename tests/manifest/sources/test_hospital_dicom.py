@@ -13,10 +13,10 @@ SLICES = 10  # the fewest that the scan selects
 SPACE = LabelSpace.load("pancreatic_ct")
 
 
-def patient(root, number):
+def patient(root, number, **changes):
     """One patient with one CT study; returns the files."""
     uid = f"1.2.3.{number}"
-    changes = {"PatientID": f"P{number}", "StudyInstanceUID": uid + ".1", "SeriesInstanceUID": uid + ".10"}
+    changes |= {"PatientID": f"P{number}", "StudyInstanceUID": uid + ".1", "SeriesInstanceUID": uid + ".10"}
     files = ct_series(root / f"any{number}", SLICES, **changes, FrameOfReferenceUID=uid + ".99")
     import pydicom
 
