@@ -54,10 +54,10 @@ def used() -> tuple[float, float]:
 
 def ours_in_ram(cases: int) -> dict:
     from la_medical.detection.candidates import find_candidates, reference_lesions
-    from la_medical.grid import Grid
     from la_medical.detection.matching import match
     from la_medical.detection.plan import picai_protocol
     from la_medical.detection.volumes import ProbabilityMap
+    from la_medical.grid import Grid
 
     protocol, grid = picai_protocol(), Grid(SHAPE, np.eye(4))
 
@@ -168,10 +168,10 @@ def softmax_cases(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 def ours_lists(count: int, extraction: str) -> dict:
     from la_medical.detection.candidates import find_candidates, reference_lesions
     from la_medical.detection.froc import LesionResults, lesion_statistics
-    from la_medical.grid import Grid
     from la_medical.detection.matching import match
     from la_medical.detection.plan import picai_protocol
     from la_medical.detection.volumes import ProbabilityMap
+    from la_medical.grid import Grid
     from la_medical.statistics.auc import auroc
 
     protocol = picai_protocol(extraction=extraction)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from la_medical.detection.components import Component, components, slice_maxima
 from la_medical.detection.diameter import equivalent_diameter, longest_axial_diameter
 from la_medical.detection.extraction import extract
-from la_medical.grid import Grid
 from la_medical.detection.protocol import Protocol
 from la_medical.detection.volumes import ProbabilityMap
+from la_medical.grid import Grid
 
 
 @dataclass(frozen=True)

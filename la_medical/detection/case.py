@@ -8,13 +8,13 @@ from typing import Any
 
 from la_medical.detection.candidates import Candidate, Found, find_candidates, size_of
 from la_medical.detection.components import Component
-from la_medical.grid import Grid
 from la_medical.detection.matching import Matching, match
 from la_medical.detection.prediction_files import Predictions
 from la_medical.detection.protocol import Protocol
 from la_medical.detection.reference import CaseRow, Reference, on_grid, read_reference
 from la_medical.detection.volumes import ProbabilityMap
 from la_medical.errors import InputError, PredictionError
+from la_medical.grid import Grid
 
 OK, MISSING, FAILED = "ok", "missing", "failed"
 

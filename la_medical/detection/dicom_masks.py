@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from la_medical.artifacts import sha256_of
-from la_medical.grid import Grid
 from la_medical.detection.volumes import ProbabilityMap, as_probabilities
 from la_medical.errors import GeometryError, PredictionError
+from la_medical.grid import Grid
 from la_medical.labels import LabelSpace
 
 

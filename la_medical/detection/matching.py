@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from la_medical.detection.candidates import Candidate
 from la_medical.detection.components import Component
-from la_medical.grid import Grid
 from la_medical.detection.protocol import Protocol
+from la_medical.grid import Grid
 
 TRUE, FALSE, DUPLICATE = "tp", "fp", "duplicate"
 PICAI_EPSILON = 1e-8

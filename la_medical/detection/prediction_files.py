@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from la_medical.artifacts import read_json
-from la_medical.grid import Grid
 from la_medical.detection.score_table import read_score_table
 from la_medical.detection.unions import needed, with_unions
 from la_medical.detection.volumes import VOLUME_SUFFIXES, ProbabilityMap, as_probabilities, open_volume
 from la_medical.errors import PredictionError
+from la_medical.grid import Grid
 from la_medical.labels import LabelSpace, packaged_label_spaces
 
 

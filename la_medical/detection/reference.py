@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from la_medical.detection.candidates import reference_lesions
 from la_medical.detection.components import Component, bounding_box, slice_maxima
-from la_medical.grid import Grid, resample
-from la_medical.nifti import read_grid
 from la_medical.detection.volumes import NIFTI_SUFFIXES, VOLUME_SUFFIXES, open_volume
 from la_medical.errors import GeometryError, ManifestError, PredictionError
+from la_medical.grid import Grid, resample
 from la_medical.labels import LabelSpace, UncertainPolicy, implied
 from la_medical.manifest import Manifest, load_card
+from la_medical.nifti import read_grid
 
 
 @dataclass(frozen=True)

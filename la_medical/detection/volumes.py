@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from la_medical.artifacts import read_json, write_json, written_whole
+from la_medical.errors import PredictionError
 from la_medical.grid import Grid
 from la_medical.nifti import NiftiFile
-from la_medical.errors import PredictionError
 
 LEVELS = 65535
 """Steps of a stored probability."""

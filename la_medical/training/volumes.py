@@ -5,7 +5,6 @@ Arrays are indexed [x, y, z] as the file has them; affines are 4x4, voxel index 
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from la_medical.grid import Grid
 from la_medical.errors import GeometryError, InputError, one_line
+from la_medical.grid import Grid
+from la_medical.nifti import read_nifti
 
 LEAST_VOXELS = 5
 """Along each axis: a localiser or a lost series has fewer slices, and no lesion can be told in them."""
@@ -88,25 +88,13 @@ def _read(path: Path) -> Volume:
     if not path.is_file():
         raise InputError(f"{path}: no such volume")
     if path.name.endswith(NIFTI_SUFFIXES):
-        return _checked(path, *_nifti(path))
+        return _checked(path, *read_nifti(path))
     if path.suffix in ITK_SUFFIXES:
         return _checked(path, *_itk(path))
     raise InputError(
         f"{path}: expected a name that ends in {', '.join((*NIFTI_SUFFIXES, *ITK_SUFFIXES))}, "
         "or a folder with one DICOM series"
     )
-
-
-def _nifti(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        image = nibabel.load(path)
-        array = np.asarray(image.dataobj)
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise InputError(f"{path}: damaged NIfTI file ({one_line(str(error), 120)}); copy it again") from error
-    return array, np.asarray(image.affine, dtype=np.float64)
 
 
 def _itk(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from la_medical.detection.candidates import find_candidates, reference_lesions
-from la_medical.grid import Grid
 from la_medical.detection.matching import match
 from la_medical.detection.plan import picai_protocol
 from la_medical.detection.protocol import Protocol
 from la_medical.detection.volumes import ProbabilityMap
 from la_medical.errors import PredictionError
+from la_medical.grid import Grid
 
 SHAPE = (20, 10, 4)
 GRID = Grid(SHAPE, np.diag([1.0, 1.0, 3.0, 1.0]))

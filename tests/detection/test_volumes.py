@@ -8,10 +8,10 @@ import SimpleITK
 from hypothesis import given
 from hypothesis import strategies as st
 
+from la_medical.detection.volumes import ProbabilityMap, as_probabilities, open_volume, write_prediction
+from la_medical.errors import GeometryError, InputError, PredictionError
 from la_medical.grid import Grid, resample
 from la_medical.nifti import NiftiFile, read_grid
-from la_medical.detection.volumes import ProbabilityMap, as_probabilities, open_volume, write_prediction
-from la_medical.errors import GeometryError, PredictionError
 
 OBLIQUE = np.array([[0.56, -0.54, 0, -80], [0.42, 0.72, 0, 12.5], [0, 0, -2.5, 300], [0, 0, 0, 1]])
 
@@ -110,7 +110,7 @@ def test_damaged_files_are_named_and_refused(damage, written, tmp_path):
     else:
         data = bytearray()
     (tmp_path / "bad.nii.gz").write_bytes(data)
-    with pytest.raises((PredictionError, GeometryError), match=r"bad\.nii\.gz"):
+    with pytest.raises((InputError, GeometryError), match=r"bad\.nii\.gz"):
         list(NiftiFile(tmp_path / "bad.nii.gz").volumes())
 
 
@@ -120,7 +120,7 @@ def test_a_header_that_claims_a_huge_volume_is_refused_before_reading(tmp_path):
     header.set_data_dtype(np.uint8)
     header["vox_offset"] = 352
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(header.binaryblock + bytes(5000)))
-    with pytest.raises(GeometryError, match="GiB"):
+    with pytest.raises(GeometryError, match="more than a file"):
         NiftiFile(tmp_path / "bomb.nii.gz")
 
 

@@ -11,8 +11,8 @@ import SimpleITK
 import torch
 from nibabel.affines import apply_affine
 
-from la_medical.grid import Grid
 from la_medical.errors import InputError
+from la_medical.grid import Grid
 from la_medical.training.volumes import LEAST_VOXELS, Volume, read_image, read_mask
 from la_medical.training.working_grid import WorkingGrid, nearest, resized
 
@@ -152,8 +152,8 @@ def text_file(tmp_path: Path) -> Path:
         (lambda d: write(d / "x.nii.gz", np.ones((9, 9, 2), np.int16), np.eye(4)), f"at least {LEAST_VOXELS}"),
         (lambda d: write(d / "x.nii.gz", np.ones((9, 9, 9, 3), np.int16), np.eye(4)), "4 axes"),
         (nan_volume, "1 voxels are not finite"),
-        (truncated, "damaged NIfTI"),
-        (text_file, "damaged NIfTI"),
+        (truncated, "ends early"),
+        (text_file, "ends early"),
         (lambda d: d, "good.nii.gz|DICOM|no image|not"),
     ],
 )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from la_medical.errors import InputError, one_line
+from la_medical.nifti import read_nifti
 
 NIFTI = (".nii", ".nii.gz")
 ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
@@ -49,13 +50,13 @@ def read_picture(path: Path) -> Picture:
             if path.is_dir():
                 return _read_folder(path)
             if name.endswith(NIFTI):
-                return _read_nifti(path)
+                return Picture(*read_nifti(path))
             if name.endswith(ITK):
                 return _read_itk(path)
             if name.endswith(DICOM):
                 return _read_dicom(path)
             return _read_image(path)
-    except MemoryError:
+    except (MemoryError, UnreadableError):
         raise
     except Exception as error:  # each decoder has errors of its own, and most are plain `Exception`s
         raise UnreadableError(one_line(f"{type(error).__name__}: {error}", 200)) from error
@@ -96,16 +97,6 @@ def read_mask(path: Path) -> Picture:
     except (OSError, ValueError, SyntaxError) as error:
         raise UnreadableError(one_line(f"{type(error).__name__}: {error}", 200)) from error
     return read_picture(path) if array is None else Picture(array)
-
-
-def _read_nifti(path: Path) -> Picture:
-    import nibabel
-
-    image = nibabel.load(path)
-    array = np.asanyarray(image.dataobj)
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    return Picture(array, np.asarray(image.affine, dtype=np.float64))
 
 
 def _read_itk(path: Path) -> Picture:
