@@ -222,8 +222,9 @@ def test_pseudonymised_outputs_hold_nothing_planted(tmp_path, capsys):
     assert set(read_series_table(tmp_path / "o2" / "s.csv")["patient_id"]).isdisjoint(table["patient_id"])
 
 
-@pytest.mark.slow
-def test_on_a_real_dask_scheduler_with_two_workers(large_tree, tmp_path):
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler (address, process) and two worker processes on loopback."""
     environment = {**os.environ, "DASK_DISTRIBUTED__WORKER__DAEMON": "True", "OMP_NUM_THREADS": "1"}
     place = tmp_path / "scheduler.json"
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0",
@@ -237,20 +238,79 @@ def test_on_a_real_dask_scheduler_with_two_workers(large_tree, tmp_path):
         started += [subprocess.Popen(worker, **quiet) for _ in range(2)]
         address = json.loads(place.read_text())["address"]
         wait_for_workers(address, 2)
-        out = tmp_path / "cluster" / "out.csv"
-        done = subprocess.run(
-            [*COMMAND, str(large_tree), "--out", str(out), "--scheduler", address],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
+        yield address, started[0], started[1:]
     finally:
         for process in reversed(started):
             process.kill()
             process.wait()
+
+
+def on_cluster(tree, out, address):
+    """A scan on the cluster, begun; it gives up on a cluster without workers after 2 seconds."""
+    code = (
+        "import sys; from la_medical.dicom import workers; workers.LOST_S = 2;"
+        "from la_medical.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["scan", str(tree), "--out", str(out), "--scheduler", address]
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def here(large_tree, tmp_path):
+    """What a scan without a cluster writes."""
     assert main(["scan", str(large_tree), "--out", str(tmp_path / "here" / "out.csv")]) == 0
-    assert outputs(tmp_path / "cluster") == outputs(tmp_path / "here")
+    return outputs(tmp_path / "here")
+
+
+@pytest.mark.slow
+def test_on_a_real_dask_scheduler_with_two_workers(large_tree, tmp_path, cluster, here):
+    scan = on_cluster(large_tree, tmp_path / "cluster" / "out.csv", cluster[0])
+    said = scan.communicate(timeout=120)[1]
+    assert scan.returncode == 0, said
+    assert outputs(tmp_path / "cluster") == here
+
+
+@pytest.mark.slow
+def test_a_scan_ends_right_when_one_of_two_workers_is_killed(large_tree, tmp_path, cluster, here):
+    """One worker stands still with batches in its hands, so the scan cannot end before it is killed."""
+    address, _, workers = cluster
+    workers[0].send_signal(signal.SIGSTOP)
+    scan = on_cluster(large_tree, tmp_path / "cluster" / "out.csv", address)
+    wait_for_journal(tmp_path / "cluster")
+    time.sleep(3)  # the other worker reads what it can
+    assert scan.poll() is None
+    workers[0].kill()
+    said = scan.communicate(timeout=120)[1]
+    assert scan.returncode == 0, said
+    assert outputs(tmp_path / "cluster") == here
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["workers", "scheduler"])
+def test_a_lost_cluster_is_one_line_and_the_scan_goes_on_without_it(large_tree, tmp_path, cluster, here, lost):
+    address, scheduler, workers = cluster
+    for worker in workers:
+        worker.send_signal(signal.SIGSTOP)
+    scan = on_cluster(large_tree, tmp_path / "cluster" / "out.csv", address)
+    wait_for_journal(tmp_path / "cluster")
+    time.sleep(1)
+    for process in workers if lost == "workers" else [scheduler]:
+        process.kill()
+    said = scan.communicate(timeout=120)[1]
+    assert scan.returncode == 2, said
+    assert said.count("\n") == 1, said
+    assert "run the same command again and it goes on" in said
+    assert ("has lost its workers" if lost == "workers" else "is lost; start it") in said
+    assert outputs(tmp_path / "cluster") == {}
+    assert main(["scan", str(large_tree), "--out", str(tmp_path / "cluster" / "out.csv")]) == 0
+    assert outputs(tmp_path / "cluster") == here
+
+
+def wait_for_journal(folder, seconds=60):
+    end = time.monotonic() + seconds
+    while not list(folder.glob("*.sqlite")):
+        assert time.monotonic() < end, f"no journal in {folder}"
+        time.sleep(0.05)
 
 
 def wait_for(path: Path, seconds=30):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -304,6 +305,7 @@ def test_from_the_source_to_the_exports(builder, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("nnunetv2") is None, reason="nnunetv2 is not installed (pip install nnunetv2)")
 def test_nnunet_reads_what_is_exported(tmp_path):
     """nnU-Net's own code reads the export of every source with masks, of a SEG of a hospital, and of plain images."""
     folders = [str(exported(builder, tmp_path)) for builder in BUILDERS if builder.__name__ in VOLUMES]
