@@ -75,5 +75,4 @@ def _among(logits: Tensor, start: int, count: int) -> Tensor:
 
 def _alone(network: nn.Module) -> AbstractContextManager[None]:
     """No exchange of gradients inside."""
-    shared = isinstance(network, nn.parallel.DistributedDataParallel)
-    return network.no_sync() if shared else nullcontext()
+    return network.no_sync() if isinstance(network, nn.parallel.DistributedDataParallel) else nullcontext()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from monai.transforms import Transform
 from numpy.typing import NDArray
 from torch import Tensor
 
+from la_medical.artifacts import written_whole
 from la_medical.errors import InputError
 from la_medical.progress import progress
 from la_medical.training import processes
@@ -21,6 +23,8 @@ from la_medical.training.cases import Cases
 from la_medical.training.volumes import read_image, read_mask
 from la_medical.training.voxel_targets import ValueIndex, mask_values
 from la_medical.training.working_grid import WorkingGrid
+
+logger = logging.getLogger(__name__)
 
 VERSION = 1
 """Part of every cache key: raise it when the same files would give other tensors."""
@@ -58,6 +62,28 @@ class PrepareVolume(Transform):
         return {"image": image[None], "mask": mask, "positions": positions, "counts": counts}
 
 
+class MappedVolumes(PersistentDataset):
+    """MONAI's PersistentDataset whose files are mapped into memory: a patch reads its own bytes, not the whole volume.
+
+    The tensors of an item change the file if they are written to: read them, or copy.
+    """
+
+    def _cachecheck(self, item_transformed: Mapping[str, Any]) -> Any:
+        """The prepared case; MONAI's own way copies a new file into place, which a kill leaves half-written."""
+        name = self.hash_func(item_transformed).decode("utf-8") + self.transform_hash
+        file = Path(str(self.cache_dir)) / f"{name}.pt"
+        try:
+            return torch.load(file, weights_only=True, mmap=True)
+        except FileNotFoundError:
+            pass
+        except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            logger.warning("%s is damaged and is made again", file)
+        prepared = self._pre_transform(dict(item_transformed))
+        with written_whole(file) as temporary, temporary.open("wb") as stream:
+            torch.save(prepared, stream)
+        return prepared
+
+
 def _positions(mask: NDArray[np.uint8], values: int) -> tuple[Tensor, Tensor]:
     """Evenly taken voxels of each value; of background (0) too, so that patches without anything are drawn."""
     flat = mask.ravel()
@@ -82,7 +108,7 @@ def prepared_volumes(
     root: Path | None = None,
     memory: bool = False,
 ) -> Sequence[dict[str, Tensor]]:
-    """Every case prepared, kept in `folder` by MONAI's `PersistentDataset`, and in `memory` too if asked.
+    """Every case prepared, kept in `folder` (`MappedVolumes`), and in `memory` too if asked.
 
     A file's name in `folder` is a hash of the case's files, their length and time of change, and the settings; an
     interrupted preparation goes on where it stopped.
@@ -92,20 +118,20 @@ def prepared_volumes(
     """
     masks = cases.rows.file_paths("mask", root)
     items = [_item(cases, row, masks[row], spacing, window, index) for row in range(len(cases))]
-    data = PersistentDataset(items, PrepareVolume(), cache_dir=folder, track_meta=False)
+    data = MappedVolumes(items, PrepareVolume(), cache_dir=folder, track_meta=False)
     if processes.rank() == 0:
         for row in progress(range(len(items)), what="reading volumes"):
             _read(data, row)
     processes.wait_for_all()
-    return [data[row] for row in range(len(items))] if memory else data
+    if not memory:
+        return data
+    return [{name: value.clone() for name, value in data[row].items()} for row in range(len(items))]
 
 
 def _read(data: Any, row: int) -> None:
     """Make the cache file; MONAI wraps what a transform raises, and the cause is what the user can act on."""
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Corrupt cache file detected")  # it is made again
-            data[row]
+        data[row]
     except RuntimeError as error:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, InputError):
