@@ -91,6 +91,9 @@ def _add_evaluate(commands: Any) -> None:
     p.add_argument("--manifest", type=Path, help="for the pictures of the report (default: where detect found it)")
     p.add_argument("--predictions", type=Path, help="for the outlines in the report (default: where detect found them)")
     p.add_argument("--audit", type=Path, metavar="AUDIT_JSON", help="audit of the manifest: its cautions are told")
+    p.add_argument("--history", type=Path, metavar="CSV", help="training history, for the curves of the report")
+    p.add_argument("--similarity", type=Path, metavar="CSV", help="what `queries --out` writes, for the report")
+    p.add_argument("--gains", type=Path, metavar="CSV", help="class,gain: drawn against the query similarity")
     p.add_argument("--controls", help="instead of those the point was chosen with")
     p.add_argument("--prevalence", type=float, help="state PPV and NPV at this prevalence, such as 0.01")
     p.add_argument("--bootstraps", type=int, default=2000)
@@ -107,7 +110,7 @@ def _add_compare(commands: Any) -> None:
     )
     p.add_argument("a", type=Path, metavar="DIR_A")
     p.add_argument("b", type=Path, metavar="DIR_B")
-    p.add_argument("--out", type=Path, required=True, help="folder for comparison.json")
+    p.add_argument("--out", type=Path, required=True, help="folder for comparison.json and report.html")
     p.add_argument("--margin", type=float, help="non-inferiority margin, such as 0.05")
     p.add_argument("--bootstraps", type=int, default=2000)
     p.add_argument("--seed", type=int, default=0)
@@ -239,17 +242,29 @@ def _report(arguments: argparse.Namespace, metrics: dict[str, Any]) -> Path:
         manifest=manifest if there else None,
         predictions=predictions if there and predictions.exists() else None,
         audit=read_json(arguments.audit) if arguments.audit else None,
+        training={key: getattr(arguments, key) for key in ("history", "similarity", "gains")},
+        inputs=_inputs(arguments),
     )
+
+
+def _inputs(arguments: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """Name and sha256 of each file that only the report reads."""
+    from la_medical.artifacts import sha256_of
+
+    given = {key: getattr(arguments, key) for key in ("audit", "history", "similarity", "gains")}
+    return {key: {"file": path.name, "sha256": sha256_of(path)} for key, path in given.items() if path}
 
 
 def _compare(arguments: argparse.Namespace) -> None:
     from la_medical.detection.compare import compare, write_comparison
+    from la_medical.reports.comparison_report import write_report
 
     content = compare(
         arguments.a, arguments.b, margin=arguments.margin, bootstraps=arguments.bootstraps, seed=arguments.seed,
         confidence=arguments.confidence,
     )  # fmt: skip
     write_comparison(content, arguments.out)
+    report = write_report(arguments.out, content, arguments.a, arguments.b)
     for name, endpoints in content["classes"].items():
         for endpoint, one in endpoints.items():
             if one["estimate"] is None:
@@ -259,6 +274,7 @@ def _compare(arguments: argparse.Namespace) -> None:
             p_value = "?" if one["p_value"] is None else f"{one['p_value']:.4g} (Holm {one['p_holm']:.4g})"
             print(f"{name} {endpoint}: a - b = {shown[0]} ({shown[1]} to {shown[2]}), p = {p_value}")
     print(f"Comparison: {arguments.out / 'comparison.json'}")
+    print(f"Report: {report}")
 
 
 def _sample_size(arguments: argparse.Namespace) -> None:

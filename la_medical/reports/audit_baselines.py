@@ -28,14 +28,17 @@ def shortcut_aucs(audit: Mapping[str, Any] | None) -> dict[tuple[str, str | None
 
 
 def audit_cautions(audit: Mapping[str, Any] | None) -> list[str]:
-    """The audit's failed checks and warnings as sentences, failures first."""
+    """The audit's failed checks and warnings as sentences, failures first; then what it could not look at."""
     if audit is None:
         return []
     order = ("failed", "warning")
-    checks = sorted(
-        (c for c in audit.get("checks", []) if c.get("status") in order), key=lambda c: order.index(c["status"])
-    )
-    return [f"Audit of the manifest, {check['name']} ({check['status']}): {check['message']}" for check in checks]
+    checks = audit.get("checks", [])
+    grave = sorted((c for c in checks if c.get("status") in order), key=lambda c: order.index(c["status"]))
+    said = [f"Audit of the manifest, {check['name']} ({check['status']}): {check['message']}" for check in grave]
+    unseen = [f"{check['name']} ({check['message']})" for check in checks if check.get("status") == "cannot be checked"]
+    if unseen:
+        said.append(f"The audit could not check: {'; '.join(unseen)}.")
+    return said
 
 
 def other_manifest_caution(audit: Mapping[str, Any] | None, sources: Mapping[str, int]) -> list[str]:

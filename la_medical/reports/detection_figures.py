@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from la_medical.reports.drawing import BLUE, FAINT, INK, ORANGE, Drawing, drawn, file_stem
+from la_medical.reports.figures import confusion
 
 
 def froc(name: str, curve: pd.DataFrame, rates: Sequence[Mapping[str, Any]], *, lesions: str) -> Drawing:
@@ -42,6 +43,8 @@ def by_size(name: str, bins: Sequence[Mapping[str, Any]]) -> Drawing:
     """Lesion sensitivity in size bins, with exact intervals and denominators."""
     data = pd.DataFrame([{"size": one["value"], **one["sensitivity"]} for one in bins])
     shown = data[data["estimate"].notna()]
+    method = shown["method"].iloc[0] if len(shown) else "no interval"
+    lesions = int(data["denominator"].fillna(0).sum())
 
     def paint(axes: Any) -> None:
         places = np.arange(len(data))
@@ -59,38 +62,19 @@ def by_size(name: str, bins: Sequence[Mapping[str, Any]]) -> Drawing:
     return drawn(
         file_stem("sensitivity_by_size", name), paint, title=f"Sensitivity by size, {name}", data=data, size=(5.2, 3.8),
         alt=f"Lesion sensitivity of {name} by longest axial diameter",
-        caption="Found lesions over all lesions by longest axial diameter, at the operating point; bars: "
-        "Clopper-Pearson 95%. A bin without lesions has no mark.",
+        caption=f"{lesions} reference lesions by longest axial diameter, found over all "
+        f"below each bin, at the operating point; bars: {method}. A bin without lesions has no mark.",
     )  # fmt: skip
 
 
-def confusion(content: Mapping[str, Any]) -> Drawing:
+def patient_confusion(content: Mapping[str, Any]) -> Drawing:
     """Patients by reference class (rows) and called class (columns); `content` is `confusion` of metrics.json."""
-    rows, columns, counts = content["rows"], content["columns"], content["counts"]
-    data = pd.DataFrame(counts, index=rows, columns=columns)
-    totals = np.maximum(data.sum(axis=1).to_numpy(), 1)
-
-    def paint(axes: Any) -> None:
-        from matplotlib.patches import Rectangle
-
-        axes.grid(visible=False)
-        for y, row in enumerate(rows):
-            for x, column in enumerate(columns):
-                right = row == column or (column == "none" and row not in columns)
-                share = counts[y][x] / totals[y]
-                axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=BLUE if right else ORANGE,
-                                         alpha=0.05 + 0.5 * share if counts[y][x] else 0.0, linewidth=0))  # fmt: skip
-                axes.text(x, y, f"{counts[y][x]}\n{100 * share:.0f}%", ha="center", va="center", fontsize=9, color=INK)
-        axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel="Called", ylabel="Reference")
-        axes.set_xticks(range(len(columns)), columns)
-        axes.set_yticks(range(len(rows)), [f"{row} (n = {data.loc[row].sum()})" for row in rows])
-
-    return drawn(
-        "confusion", paint, title="Patients: reference against called class",
-        data=data.rename_axis("reference").reset_index(), size=(2.2 + 0.9 * len(columns), 1.4 + 0.7 * len(rows)),
-        alt="Matrix of patients by reference class and by called class",
-        caption=f"{int(data.to_numpy().sum())} patients; per cent of the row. Among the classes that reach their "
-        "operating point the highest score decides; none: no class reaches it.",
+    total = sum(map(sum, content["counts"]))
+    return confusion(
+        "confusion", content["rows"], content["columns"], content["counts"],
+        title="Patients: reference against called class",
+        caption=f"{total} patients; per cent of the row, no interval. Among the classes that reach their operating "
+        "point the highest score decides; none: no class reaches it.",
     )  # fmt: skip
 
 
@@ -117,7 +101,8 @@ def patient_scores(name: str, patients: pd.DataFrame, *, threshold: float | None
     return drawn(
         file_stem("scores", name), paint, title=f"Patient scores, {name}", data=patients[columns],
         alt=f"Patient scores for {name} by reference class",
-        caption=f"{len(patients)} patients: circles have the class, crosses are controls.{line}",
+        caption=f"{len(patients)} patients, one mark each: {int(patients['truth'].sum())} circles have the class, "
+        f"{int((~patients['truth'].astype(bool)).sum())} crosses are controls. No interval.{line}",
     )  # fmt: skip
 
 
@@ -155,6 +140,6 @@ def strata(name: str, parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> Drawi
     return drawn(
         file_stem("strata", name), paint, title=f"Parts of the cohort, {name}", data=data,
         size=(5.2, 1.4 + 0.42 * len(labels)), alt=f"Sensitivity and specificity for {name} in parts of the cohort",
-        caption="Sensitivity and specificity at the operating point; bars: Clopper-Pearson 95%. In brackets: "
+        caption=f"Sensitivity and specificity at the operating point; bars: {data['method'].iloc[0]}. In brackets: n, "
         "patients with the class / controls.",
     )  # fmt: skip

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from la_medical.diagnosis import Diagnosis
 from la_medical.diagnosis.sentences import interval_in_words, stacked
-from la_medical.errors import InputError
 from la_medical.manifest import Manifest
 from la_medical.reports import figures
 from la_medical.reports.audit_baselines import audit_cautions, other_manifest_caution, shortcut_aucs
-from la_medical.reports.case_table import case_content, class_column, worst_first
+from la_medical.reports.diagnosis_cases import diagnosis_cases
+from la_medical.reports.drawing import Drawing, file_stem
 from la_medical.reports.page import Group, Page, Part, Table, write_page
-from la_medical.reports.pictures import errors_then_sample, map_pictures, within_budget
-from la_medical.reports.similarity_gain import similarity_and_gain
+from la_medical.reports.training_figures import training_drawings
 
 UNDEFINED = "undefined"
 MOST_TOLD = 3
@@ -64,7 +63,9 @@ def write_report(
     extras = extras or Extras()
     metrics, cases = diagnosis.metrics, diagnosis.cases
     baselines = shortcut_aucs(extras.audit)
-    content, note = _cases(diagnosis, manifest, extras)
+    content, note = diagnosis_cases(
+        diagnosis, manifest, image_root=extras.image_root, maps=extras.maps, thumbnails=extras.thumbnails
+    )
     sources = ", ".join(metrics["sources"])
     about = metrics["cases"]
     page = Page(
@@ -197,17 +198,10 @@ def _groups(diagnosis: Diagnosis, extras: Extras) -> list[Group]:
     parts = _class_parts(diagnosis)
     if parts:
         groups.append(Group("Figures", parts, "All sources together; bands and bars treat images as independent."))
-    other = [figures.coverage(diagnosis.metrics["classes"], diagnosis.metrics["sources"])]
+    counts = {source: entry["classes"] for source, entry in diagnosis.metrics["sources"].items()}
+    other = [figures.coverage(counts)]
     groups.append(Group("Which source knows what", [Part(other)]))
-    training = []
-    if extras.history:
-        training.append(figures.training_curves(_history(extras.history)))
-    if extras.similarity:
-        training.append(figures.similarity(_similarity(extras.similarity)))
-    if extras.gains:
-        if not extras.similarity:
-            raise InputError("--gains needs the similarity of the queries too; give --similarity CSV")
-        training.append(similarity_and_gain(_similarity(extras.similarity), extras.gains))
+    training = training_drawings(extras.history, extras.similarity, extras.gains)
     if training:
         groups.append(Group("Training", [Part(training)]))
     return groups
@@ -229,89 +223,20 @@ def _class_parts(diagnosis: Diagnosis) -> list[Part]:
             drawings.append(figures.roc(name, truth, score, threshold=threshold.value, what=what, area=area))
         drawings.append(figures.reliability(name, truth, score, what=what))
         drawings.append(figures.scores(name, truth, score, threshold=threshold.value, what=what))
+        if not np.isnan(threshold.value):
+            drawings.append(_confusion(name, truth, score >= threshold.value, what))
         parts.append(Part(drawings, title=name, open=len(parts) < MOST_OPEN))
     return parts
 
 
-def _cases(diagnosis: Diagnosis, manifest: Manifest, extras: Extras) -> tuple[dict[str, Any], str]:
-    cases = diagnosis.cases
-    case = cases.rows["case_id"].tolist()
-    classes = [
-        class_column(
-            name,
-            cases.truth[:, column],
-            cases.probability[:, column],
-            threshold.value,
-            uncertain=cases.uncertain[:, column],
-        )
-        for name, threshold in diagnosis.thresholds.items()
-        for column in [cases.classes.index(name)]
-    ]
-    wrong, others = worst_first(classes, case)
-    root = Path(extras.image_root) if extras.image_root else manifest.root
-    path = dict(zip(case, cases.rows["image"], strict=True))
-    wanted = errors_then_sample(wrong, others) if extras.thumbnails else []
-    kept = within_budget((name, root / path[name] if path[name] else None) for name in wanted)
-    maps = _maps(extras, list(kept), list(diagnosis.thresholds))
-    content = case_content(
-        case=case,
-        patient=cases.rows["patient_id"].tolist(),
-        source=cases.sources.tolist(),
-        classes=classes,
-        views={
-            name: {"picture": picture, **({"maps": maps[name]} if name in maps else {})}
-            for name, picture in kept.items()
-        },
-        score_label="Probability",
-    )
-    errors = sum(name in kept for name in wrong)
-    note = (
-        f"{len(case)} cases, {len(wrong)} with an error in some class. The file keeps pictures of {len(kept)} of them: "
-        f"{errors} of the errors, the worst first, and {len(kept) - errors} drawn at random from the others. Click "
-        "the name of a case to open it."
-    )
-    if extras.maps:
-        note += (
-            f" {len(maps)} of the pictures can show where the network looked: what each place adds to the answer for "
-            "a class, on the coarse grid of the features; each map is scaled to its own largest value."
-        )
-    return content, note
-
-
-def _maps(extras: Extras, kept: list[str], classes: list[str]) -> dict[str, dict[str, str]]:
-    if not extras.maps:
-        return {}
-    folder = Path(extras.maps)
-    if not folder.is_dir():
-        raise InputError(f"--maps {folder}: no such folder; write it with `la-medical maps`")
-    return map_pictures(folder, kept, classes)
-
-
-def _history(path: str | Path) -> pd.DataFrame:
-    history = _csv(path, "a training history")
-    if "epoch" not in history.columns or history.empty:
-        raise InputError(f"{path}: not a training history; expected a column epoch and at least one row")
-    return history
-
-
-def _similarity(path: str | Path) -> pd.DataFrame:
-    matrix = _csv(path, "a similarity matrix")
-    matrix = matrix.set_index(matrix.columns[0]) if len(matrix.columns) else matrix
-    square = list(map(str, matrix.index)) == list(map(str, matrix.columns))
-    if not square or not all(pd.api.types.is_numeric_dtype(matrix[name]) for name in matrix.columns):
-        raise InputError(
-            f"{path}: not a similarity matrix; expected classes as first column and as header, and numbers"
-        )
-    return matrix
-
-
-def _csv(path: str | Path, what: str) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, expected {what}") from error
-    except (ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: cannot be read as {what} ({' '.join(str(error).split())})") from error
+def _confusion(name: str, truth: NDArray[np.bool_], called: NDArray[np.bool_], what: str) -> Drawing:
+    kinds = ["positive", "negative"]
+    counts = [[int((called[kind] == answer).sum()) for answer in (True, False)] for kind in (truth, ~truth)]
+    return figures.confusion(
+        file_stem("confusion", name), kinds, kinds, counts, title=f"Confusion, {name}",
+        caption=f"{what}: {len(truth)} cases with a known label at the threshold; per cent of the row. Intervals of "
+        "sensitivity and specificity (Clopper-Pearson) stand in the table.",
+    )  # fmt: skip
 
 
 def _phantom(metrics: Mapping[str, Any]) -> str:

@@ -1,15 +1,16 @@
-"""The figures of a classifier: ROC, reliability, score distributions, coverage, training curves, query similarity."""
+"""The figures of a classifier: ROC, reliability, score distributions, which source knows which class."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from la_medical.reports.drawing import BLUE, FAINT, GREEN, INK, ORANGE, PURPLE, SKY, YELLOW, Drawing, drawn, file_stem
+from la_medical.reports.drawing import BLUE, FAINT, INK, ORANGE, SKY, Drawing, drawn, file_stem
 from la_medical.statistics import auc, calibration
 from la_medical.statistics.intervals import wilson
 
@@ -99,14 +100,47 @@ def scores(name: str, truth: Bools, score: Floats, *, threshold: float, what: st
     return drawn(
         file_stem("scores", name), paint, title=f"Scores, {name}", data=data,
         alt=f"Histograms of the scores of positives and negatives of {name}",
-        caption=f"{what}: each kind adds up to 1.{line}",
+        caption=f"{what}: {len(truth)} cases, {int(truth.sum())} positives and {int((~truth).sum())} negatives; each "
+        f"kind adds up to 1. Counts, no interval.{line}",
     )  # fmt: skip
 
 
-def coverage(classes: dict[str, Any], sources: dict[str, Any]) -> Drawing:
-    """Which source knows which class: share of its cases with a known label, positives and negatives written in."""
-    names, rows = list(classes), list(sources)
-    entries = [[sources[row]["classes"][name] for name in names] for row in rows]
+def confusion(
+    stem: str, rows: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int]], *, title: str, caption: str
+) -> Drawing:
+    """A matrix of counts: what is (rows) against what was said (columns); blue is right, orange is wrong."""
+    data = pd.DataFrame(counts, index=list(rows), columns=list(columns))
+    totals = np.maximum(data.sum(axis=1).to_numpy(), 1)
+
+    def paint(axes: Any) -> None:
+        axes.grid(visible=False)
+        for y, row in enumerate(rows):
+            for x, column in enumerate(columns):
+                right = row == column or (column == "none" and row not in columns)
+                share = counts[y][x] / totals[y]
+                axes.add_patch(cell(x, y, BLUE if right else ORANGE, 0.05 + 0.5 * share if counts[y][x] else 0.0))
+                axes.text(x, y, f"{counts[y][x]}\n{100 * share:.0f}%", ha="center", va="center", fontsize=9, color=INK)
+        axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), xlabel="Called", ylabel="Reference")
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_yticks(range(len(rows)), [f"{row} (n = {data.loc[row].sum()})" for row in rows])
+
+    return drawn(
+        stem, paint, title=title, data=data.rename_axis("reference").reset_index(),
+        size=(2.6 + 0.9 * len(columns), 1.4 + 0.7 * len(rows)),
+        alt="Matrix by reference and by called class: "
+        + "; ".join(f"{row}: {', '.join(f'{c} {n}' for c, n in zip(columns, line, strict=True))}"
+                    for row, line in zip(rows, counts, strict=True)),
+        caption=f"{caption} Blue: right; orange: wrong.",
+    )  # fmt: skip
+
+
+def coverage(counts: Mapping[str, Mapping[str, Mapping[str, int]]], *, what: str = "cases") -> Drawing:
+    """Which source knows which class: share of its cases with a known label, positives and negatives written in.
+
+    `counts`: source to class to positives, negatives, uncertain, unknown.
+    """
+    rows, names = list(counts), list(next(iter(counts.values())))
+    entries = [[counts[row][name] for name in names] for row in rows]
     known = np.array([[e["positives"] + e["negatives"] for e in line] for line in entries], dtype=float)
     total = np.array([[known_ + e["uncertain"] + e["unknown"] for known_, e in zip(k, line, strict=True)]
                       for k, line in zip(known, entries, strict=True)])  # fmt: skip
@@ -123,7 +157,7 @@ def coverage(classes: dict[str, Any], sources: dict[str, Any]) -> Drawing:
         axes.grid(visible=False)
         for y, line in enumerate(entries):
             for x, entry in enumerate(line):
-                axes.add_patch(_cell(x, y, BLUE, 0.08 + 0.42 * share[y, x] if known[y, x] else 0.0))
+                axes.add_patch(cell(x, y, BLUE, 0.08 + 0.42 * share[y, x] if known[y, x] else 0.0))
                 text = f"{entry['positives']}+\n{entry['negatives']}−" if known[y, x] else "unknown"
                 axes.text(x, y, text, ha="center", va="center", fontsize=8, color=INK)
         axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(rows) - 0.5, -0.5))
@@ -136,55 +170,13 @@ def coverage(classes: dict[str, Any], sources: dict[str, Any]) -> Drawing:
         "coverage", paint, title="Coverage matrix", data=data,
         size=(max(4.6, 1.6 + 0.62 * len(names)), 1.5 + 0.5 * len(rows)),
         alt="Matrix of sources and classes with the number of known positives and negatives",
-        caption="Evaluated cases with a known label: positives (+) over negatives (−). The stronger the "
-        "colour, the larger the share of the source's cases that is known.",
+        caption=f"n = {int(total.max(axis=1).sum())} {what} of {len(rows)} sources: known positives (+) over known "
+        "negatives (−). The stronger the colour, the larger the share that is known. Counts, no interval.",
     )  # fmt: skip
 
 
-def training_curves(history: pd.DataFrame) -> Drawing:
-    """Every numeric column of a training history against its `epoch`."""
-    lines = [name for name in history.columns if name != "epoch" and pd.api.types.is_numeric_dtype(history[name])]
-    lines = [name for name in lines if not name.startswith(("lr", "learning_rate", "seconds", "time"))][:8]
-
-    def paint(axes: Any) -> None:
-        styles = zip((BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, INK, FAINT), ("-", "--", "-.", ":") * 2, strict=True)
-        for name, (colour, dash) in zip(lines, styles, strict=False):
-            axes.plot(history["epoch"], history[name], color=colour, linestyle=dash, label=name)
-        axes.set(xlabel="Epoch", ylabel="Value")
-        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-
-    return drawn(
-        "training_curves", paint, title="Training curves", data=history[["epoch", *lines]], size=(7.2, 3.6),
-        alt=f"Training curves over {len(history)} epochs", caption=f"{len(history)} epochs: {', '.join(lines)}.",
-    )  # fmt: skip
-
-
-def similarity(matrix: pd.DataFrame) -> Drawing:
-    """Cosine between learned class queries (K, K), classes as index and columns."""
-    values = matrix.to_numpy(dtype=float)
-    count = len(matrix)
-
-    def paint(axes: Any) -> None:
-        axes.grid(visible=False)
-        for y in range(count):
-            for x in range(count):
-                axes.add_patch(_cell(x, y, ORANGE if values[y, x] > 0 else BLUE, 0.6 * min(1.0, abs(values[y, x]))))
-                if count <= 16:
-                    axes.text(x, y, f"{values[y, x]:.2f}", ha="center", va="center", fontsize=7, color=INK)
-        axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5), aspect="equal")
-        axes.set_xticks(range(count), list(matrix.columns), rotation=40, ha="right")
-        axes.set_yticks(range(count), list(matrix.index))
-
-    side = max(4.0, 1.6 + 0.45 * count)
-    return drawn(
-        "query_similarity", paint, title="Similarity of the class queries", size=(side, side),
-        data=matrix.rename_axis("class").reset_index(),
-        alt="Heat map of the cosine between each pair of class queries",
-        caption=f"Cosine of each pair of the {count} learned queries: orange is alike, blue is opposite.",
-    )  # fmt: skip
-
-
-def _cell(x: float, y: float, colour: str, strength: float) -> Any:
+def cell(x: float, y: float, colour: str, strength: float) -> Any:
+    """A field of a matrix; `strength` 0..1."""
     from matplotlib.patches import Rectangle
 
     return Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour, alpha=strength, linewidth=0)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from la_medical.grid import Grid
 from la_medical.detection.volumes import VOLUME_SUFFIXES, open_volume
 from la_medical.errors import InputError
+from la_medical.grid import Grid
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def test_report_says_the_sentence_and_its_weaknesses(hospital, report):
     for sentence in read_json(hospital / "out" / "metrics.json")["sentences"]:
         assert sentence in page.replace("&gt;", ">")
     assert "PHANTOM" in page
-    assert "only 6 patients of one kind" in page
+    assert "6 patients with the class and 12 controls are few" in page
     names = {file.name for file in (hospital / "out" / "figures").iterdir()}
     assert {"froc_pdac.svg", "sensitivity_by_size_cyst.csv", "confusion.png", "strata_pdac.csv"} <= names
 
@@ -223,13 +223,3 @@ def test_dynamic_candidates_are_outlined_where_the_protocol_finds_them(tmp_path)
         marked[extraction] = _marked(answers, "a", folder, manifest, image)
     assert marked["static"] == {}
     np.testing.assert_array_equal(marked["dynamic"]["pdac"], upright(answer[0] == 0.04, np.eye(4)).array)
-
-
-def test_an_audit_is_told_and_its_absence_too():
-    from la_medical.reports.detection_report import _audited
-
-    assert "No audit" in _audited(None, None)[0]
-    checks = [{"name": "patient leakage", "status": "failed", "message": "2 patients in two splits"}]
-    assert _audited({"checks": checks}, None) == [
-        "Audit of the manifest, patient leakage (failed): 2 patients in two splits"
-    ]

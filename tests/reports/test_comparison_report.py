@@ -1,0 +1,113 @@
+"""The comparison report: what it says of made-up models whose counts are known, and whom it lists as changed."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from la_medical.artifacts import sha256_of
+from la_medical.cli.main import main
+from la_medical.reports.comparison_report import both_patients, changed_patients
+from la_medical.reports.comparison_words import difference_in_words, non_inferiority_in_words, verdict
+
+EVIL = "=<b>p</b>"
+
+
+def _figure(estimate, numerator=None, denominator=None):
+    return {"estimate": estimate, "low": 0.0, "high": 1.0, "numerator": numerator, "denominator": denominator,
+            "method": "Clopper-Pearson exact 95%", "reason": None}  # fmt: skip
+
+
+def _folder(path, called):
+    """`called`: whether each of 12 patients is called; the first 6 have the class."""
+    path.mkdir(parents=True)
+    truth = [n < 6 for n in range(12)]
+    patients = pd.DataFrame(
+        {
+            "patient_id": [EVIL if n == 0 else f"p{n:02d}" for n in range(12)], "source": "phantom", "split": "test",
+            "reference_class": ["pdac" if t else "normal" for t in truth], "case_ids": [f"c{n:02d}" for n in range(12)],
+            "prediction": "ok", "class": "pdac", "truth": truth,
+            "score": [0.6 + n / 100 if c else 0.1 + n / 100 for n, c in enumerate(called)],
+            "diameter_mm": [10.0 if t else None for t in truth], "called": pd.array(called, dtype="boolean"),
+            "located": pd.array([c and t for c, t in zip(called, truth, strict=True)], dtype="boolean"),
+            "outcome": ["TP" if t and c else "FN" if t else "FP" if c else "TN"
+                        for t, c in zip(truth, called, strict=True)],
+        }
+    )  # fmt: skip
+    patients.to_parquet(path / "patients.parquet", index=False)
+    right = sum(called[:6])
+    entry = {
+        "counts": {"positives": 6, "controls": 6},
+        "auroc": _figure(0.8),
+        "sensitivity": _figure(right / 6, right, 6),
+    }
+    metrics = {
+        "split": "test", "phantom": True, "classes": {"pdac": entry}, "manifest": {"sha256": "x"},
+        "patients": {"without_prediction": [], "missing_policy": "error", "patient_ids_known": True},
+        "files": {"patients.parquet": sha256_of(path / "patients.parquet")},
+    }  # fmt: skip
+    (path / "metrics.json").write_text(json.dumps(metrics))
+    return path
+
+
+@pytest.fixture
+def two(tmp_path):
+    # of six with the class A finds five and B two of those; both call one control
+    a = _folder(tmp_path / "first" / "report", [True] * 5 + [False] + [True] + [False] * 5)
+    b = _folder(tmp_path / "second" / "report", [False] * 3 + [True] * 2 + [False] + [False] * 5 + [True])
+    return a, b
+
+
+def test_compare_writes_a_report(two, tmp_path, capsys):
+    a, b = two
+    assert main(["compare", str(a), str(b), "--out", str(tmp_path / "out"), "--bootstraps", "20"]) == 0
+    assert f"Report: {tmp_path / 'out' / 'report.html'}" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "PHANTOM" in page
+    # by hand: 5/6 against 2/6, three only A found: exact McNemar p = 2 * (1/2)^3 = 0.25
+    assert "Sensitivity for pdac: A 83.3%, B 33.3%; A minus B +50.0 points" in page
+    assert "p = 0.25" in page
+    assert "A is first/report, B is second/report" in page
+    assert str(tmp_path) not in page
+    assert "<b>p</b>" not in page
+    names = {file.name for file in (tmp_path / "out" / "figures").iterdir()}
+    assert {"roc_pdac.svg", "scores_pdac.png", "differences.csv"} <= names
+
+
+def test_changed_patients_are_those_that_one_of_them_gets_wrong(two, tmp_path):
+    a, b = two
+    table = both_patients(a, b, ["pdac"])
+    changed = changed_patients(table)
+    assert sorted(zip(changed["case_ids"], changed["change"], strict=True)) == [
+        ("c00", "only A is right"), ("c01", "only A is right"), ("c02", "only A is right"),
+        ("c06", "only B is right"), ("c11", "only A is right"),
+    ]  # fmt: skip
+    main(["compare", str(a), str(b), "--out", str(tmp_path / "out"), "--bootstraps", "20"])
+    written = pd.read_csv(tmp_path / "out" / "changed.csv")
+    assert len(written) == 5
+    assert "'=<b>p</b>" in written["patient_id"].tolist()  # no formula
+
+
+def test_the_same_input_gives_the_same_bytes(two, tmp_path):
+    for name in "xy":
+        main(["compare", *map(str, two), "--out", str(tmp_path / name), "--bootstraps", "20"])
+    assert (tmp_path / "x" / "report.html").read_bytes() == (tmp_path / "y" / "report.html").read_bytes()
+
+
+def test_verdicts_follow_the_adjusted_p_value():
+    one = {"estimate": -0.1, "a": 0.8, "b": 0.9, "low": -0.18, "high": -0.02, "p_value": 0.01, "p_holm": 0.04,
+           "reason": None}  # fmt: skip
+    assert verdict(one) == "B is better on these patients."
+    assert "do not show" in verdict({**one, "p_holm": 0.05})
+    assert verdict({**one, "p_value": None, "p_holm": None}) == "There is no test of this."
+    said = difference_in_words("cyst", "auroc", one)
+    assert said.startswith("AUC for cyst: A 0.800, B 0.900; A minus B -0.100 (95% CI -0.180 to -0.020), p = 0.01, 0.04")
+    undefined = {"estimate": None, "reason": "evaluated without an operating point"}
+    assert difference_in_words("cyst", "sensitivity", undefined).endswith("not compared (evaluated without an "
+                                                                          "operating point).")  # fmt: skip
+    assert non_inferiority_in_words(one) == ""
+    assert non_inferiority_in_words({"non_inferiority": {"margin": 0.1, "non_inferior": True}}) == (
+        "margin 0.1: A is not inferior"
+    )
