@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".parquet")
 _ROWS_AT_ONCE = 8192
+_SPECIAL = re.compile(r'[",\r\n]')
 
 
 def check_suffix(path: Path) -> None:
@@ -34,11 +35,16 @@ def write_rows(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[st
 def _write_csv(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> int:
     count = 0
     with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
+        stream.write(",".join(columns) + "\n")
         for count, row in enumerate(rows, 1):  # noqa: B007
-            writer.writerow("" if row[name] is None else row[name] for name in columns)
+            stream.write(",".join([_cell(row[name]) for name in columns]) + "\n")
     return count
+
+
+def _cell(value: Any) -> str:
+    """One CSV field. Python's csv leaves a lone carriage return in a file's name bare, and readers end a line there."""
+    text = "" if value is None else str(value)
+    return '"' + text.replace('"', '""') + '"' if _SPECIAL.search(text) else text
 
 
 def _write_parquet(path: Path, columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> int:

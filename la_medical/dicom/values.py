@@ -1,7 +1,7 @@
 """What the raw bytes of wanted attributes say: text, codes, numbers.
 
 The answers equal pydicom's, which the tests check on every file they have: text is decoded by SpecificCharacterSet
-(0008,0005), padding is stripped, a number that is none is None.
+(0008,0005), padding is stripped, a number that is none is None. Only control characters become spaces.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ PER_FILE_KEYS = tuple(swapped(tag) for tag in PER_FILE)
 _CHARACTER_SET = COMMON_KEYS.index(swapped(0x00080005))
 _COMMON_FIELDS = tuple(COMMON.values())
 _PER_FILE_FIELDS = tuple(PER_FILE.values())
+
+_CONTROL = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), " ")
+"""Control characters and line ends, which no identifier or description may hold (PS3.5 section 6.1.3): one space each,
+so that a table has one row a line and its CSV reads back as it was written."""
 
 Numbers = tuple[float, ...]
 Raw = tuple[bytes | None, ...]
@@ -66,8 +70,8 @@ def code(value: bytes | None) -> str:
         return ""
     decoded = value.decode("latin-1")
     if "\\" in decoded:
-        return "\\".join(part.strip(" \0") for part in decoded.split("\\"))
-    return decoded.strip(" \0")
+        decoded = "\\".join(part.strip(" \0") for part in decoded.split("\\"))
+    return _printable(decoded.strip(" \0"))
 
 
 def numbers(value: bytes | None) -> Numbers | None:
@@ -87,11 +91,15 @@ def text(value: bytes | None, character_set: str) -> str:
     if not value:
         return ""
     if value.isascii() and b"\x1b" not in value:
-        return value.decode("ascii").strip(" \0")
+        return _printable(value.decode("ascii").strip(" \0"))
     from pydicom.charset import convert_encodings, decode_bytes
     from pydicom.valuerep import TEXT_VR_DELIMS
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom warns of unknown character sets and falls back, which is wanted
         encodings = convert_encodings(character_set.split("\\") if "\\" in character_set else character_set)
-        return decode_bytes(value, encodings, TEXT_VR_DELIMS).strip(" \0")
+        return _printable(decode_bytes(value, encodings, TEXT_VR_DELIMS).strip(" \0"))
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else text.translate(_CONTROL).strip()

@@ -14,7 +14,9 @@ from pydicom import dcmread
 
 from la_medical.cli.main import main
 from la_medical.dicom.pseudonyms import read_key
+from la_medical.dicom.scan import FILE_COLUMNS
 from la_medical.dicom.series import read_series_table, read_volume, series_files
+from la_medical.dicom.table_files import read_rows
 from tests.dicom.made_series import ct_series, ct_slice, enhanced_ct, save
 
 COMMAND = [sys.executable, "-m", "la_medical", "scan"]
@@ -40,6 +42,43 @@ def test_csv_and_parquet_hold_the_same_table(tree, tmp_path, capsys):
     one, other = read_series_table(tmp_path / "out.csv"), read_series_table(tmp_path / "out2.parquet")
     assert one.equals(other)
     assert one.set_index("patient_id")["selected"].to_dict() == {"PID-1": 1, "PID-2": 0}
+
+
+SPREADSHEET = ["=1+1", "+7", "-7", "@SUM(A1)", '=HYPERLINK("http://x")', "007", "NA", "1e5", "nan"]
+"""IDs that a spreadsheet would run or rewrite. A table is data: they stay themselves."""
+
+
+def test_ids_that_a_spreadsheet_would_run_stay_themselves(tmp_path):
+    for number, text in enumerate(SPREADSHEET):
+        changes = {"PatientID": text, "SeriesDescription": text, "StudyInstanceUID": f"1.2.{number}"}
+        ct_series(tmp_path / "tree" / str(number), 3, SeriesInstanceUID=f"1.3.{number}", **changes)
+    for name in ("a.csv", "b.parquet"):
+        assert main(["scan", str(tmp_path / "tree"), "--out", str(tmp_path / name)]) == 0
+        table = read_series_table(tmp_path / name)
+        assert sorted(table["patient_id"]) == sorted(SPREADSHEET)
+        assert sorted(table["series_description"]) == sorted(SPREADSHEET)
+
+
+def test_control_characters_do_not_break_the_table(tmp_path):
+    """In a text they become spaces; a file's name keeps them, and the files are found by it."""
+    for number, text in enumerate(("a\rb", "a\nb", "a\0b", "a\u2028b", 'a"b', "a,b")):
+        uid = f"1.2.{number}"
+        changes = {"PatientID": text, "StudyInstanceUID": uid, "SeriesInstanceUID": uid + ".1"}
+        name = text.replace("\0", "\t")
+        ct_series(tmp_path / "tree" / name / name, 3, SpecificCharacterSet="ISO_IR 192", **changes)
+        (tmp_path / "tree" / name / (name + ".txt")).write_text("x")
+    for name in ("a.csv", "b.parquet"):
+        assert main(["scan", str(tmp_path / "tree"), "--out", str(tmp_path / name)]) == 0
+    table = read_series_table(tmp_path / "a.csv")
+    assert table.equals(read_series_table(tmp_path / "b.parquet"))
+    assert sorted(table["patient_id"]) == sorted(["a b"] * 4 + ['a"b', "a,b"])
+    assert [read_volume(row, root=tmp_path / "tree").array.shape for _, row in table.iterrows()] == [(8, 6, 3)] * 6
+    files, other = (
+        read_rows(tmp_path / "a.files.csv", FILE_COLUMNS),
+        read_rows(tmp_path / "b.files.parquet", FILE_COLUMNS),
+    )
+    assert files.equals(other)
+    assert len(files) == 24
 
 
 def test_same_tree_same_bytes(tree, tmp_path):

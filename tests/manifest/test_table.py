@@ -226,3 +226,14 @@ def test_rows_of_a_split(tmp_path):
     assert len(made.rows()) == 2
     with pytest.raises(ManifestError, match="no row has split test"):
         made.rows("test")
+
+
+def test_ids_that_a_spreadsheet_would_run_stay_themselves(tmp_path):
+    ids = ["=1+1", "+7", "-7", "@SUM(A1)", '=HYPERLINK("http://x")', "\tx", "007", "a\rb", "a\0b"]
+    columns = {"case_id": [f"c{n}" for n in range(len(ids))], "image": "i.png", "patient_id": ids, "note": ids}
+    manifest = from_columns({**columns, "label.pneumonia": 1}, root=tmp_path, space=LabelSpace.load("chest_xray"))
+    for name in ("a.csv", "b.parquet"):
+        write_manifest(manifest, tmp_path / name, command="test")
+        table = read_manifest(tmp_path / name).table
+        assert table["patient_id"].tolist() == ids
+        assert table["note"].tolist() == ids
