@@ -5,7 +5,8 @@ LaMedicalError
     ├── ManifestError       a manifest, its JSON or its card
     ├── LabelError          a class name, a label state, a label space
     ├── GeometryError       spacing, orientation, shape of a volume or series
-    └── PredictionError     prediction, candidate or operating point files
+    ├── PredictionError     prediction, candidate or operating point files
+    └── PacsError           a picture archive that cannot be reached or does not do what it is asked
 
 A message says what came, what was expected, and the way out, in one line. It names no patient unless the
 caller's own file does.
@@ -34,6 +35,10 @@ class GeometryError(InputError):
 
 class PredictionError(InputError):
     """A prediction, candidate or operating point file cannot be used."""
+
+
+class PacsError(InputError):
+    """A picture archive cannot be reached, refuses, or does not have what it was asked for."""
 
 
 def one_line(text: str, limit: int = 1000) -> str:
