@@ -59,6 +59,14 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: not JSON ({error}); write it again with the command that made it") from error
 
 
+def sha256_of_folder(path: str | Path) -> str:
+    """Hex sha256 of the sorted list `<sha256>  <path below the folder>` of its files, one a line, as sha256sum has."""
+    root = Path(path)
+    files = sorted(file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
+    text = "".join(f"{sha256_of(root / name)}  {name}\n" for name in files)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def sha256_of(path: str | Path) -> str:
     """Hex sha256 of a file's bytes, read in blocks."""
     with Path(path).open("rb") as stream:

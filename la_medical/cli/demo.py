@@ -88,7 +88,11 @@ def _abdominal_ct(out: Path, seed: int) -> Path:
     point = out / "operating_point.json"
     _la_medical("operating-point", out / "candidates", "--class", "pdac", "--specificity", 0.9, "--split", "val",
                 "--out", point, allowed=(0, 1))  # fmt: skip
-    _la_medical("evaluate", out / "candidates", "--operating-point", point, "--split", "test", "--out", out / "report")
+    similarity = out / "similarity.csv"
+    _la_medical("queries", out / "run" / "model.pt", "--out", similarity)
+    _la_medical("evaluate", out / "candidates", "--operating-point", point, "--split", "test",
+                "--audit", out / "audit" / "audit.json", "--history", out / "run" / "history.csv",
+                "--similarity", similarity, "--out", out / "report")  # fmt: skip
     return out / "report" / "report.html"
 
 

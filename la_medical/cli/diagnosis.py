@@ -47,7 +47,7 @@ def add_commands(commands: Any) -> None:
 
 def diagnose(arguments: argparse.Namespace) -> int:
     """Run `la-medical diagnose`."""
-    from la_medical.artifacts import read_json, sha256_of
+    from la_medical.artifacts import read_json, sha256_of, sha256_of_folder
     from la_medical.diagnosis import Settings, diagnose, read_predictions
     from la_medical.diagnosis.output_files import write_outputs
     from la_medical.errors import InputError
@@ -75,6 +75,8 @@ def diagnose(arguments: argparse.Namespace) -> int:
         for key in ("predictions", "manifest", "audit", "history", "similarity", "gains")
         if (path := getattr(arguments, key))
     }
+    if arguments.maps:
+        inputs["maps"] = {"file": Path(arguments.maps).name, "sha256": sha256_of_folder(arguments.maps)}
     extras = Extras(
         audit=read_json(arguments.audit) if arguments.audit else None,
         history=arguments.history,
@@ -114,7 +116,7 @@ def _command(arguments: argparse.Namespace) -> str:
     words += ["--uncertain", arguments.uncertain, "--missing", arguments.missing]
     words += ["--confidence", f"{arguments.confidence:g}", "--bootstrap", str(arguments.bootstrap)]
     words += ["--seed", str(arguments.seed)]
-    for key in ("audit", "history", "similarity", "gains"):
+    for key in ("audit", "history", "similarity", "gains", "maps"):
         if getattr(arguments, key):
             words += [f"--{key}", Path(getattr(arguments, key)).name]
     return " ".join(words)

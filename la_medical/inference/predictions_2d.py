@@ -90,13 +90,14 @@ def write_predictions(
 def areas(cases: Cases, probabilities: Probabilities) -> dict[str, Any]:
     """AUC with DeLong's interval of each class, pooled and a source, on known labels only.
 
-    `classes.<class>.auroc` and `sources.<source>.<class>.auroc` hold `estimate, low, high, numerator, denominator,
-    method, reason`; an undefined one is null with the reason. `positives` and `negatives` stand beside.
+    `classes.<class>.auroc` and `sources.<source>.classes.<class>.auroc` (as `la-medical diagnose` names them) hold
+    `estimate, low, high, numerator, denominator, method, reason`; an undefined one is null with the reason.
+    `positives` and `negatives` stand beside.
     """
     sources = np.array(cases.sources, dtype=object)
     found: dict[str, Any] = {"classes": _areas(cases, probabilities, np.ones(len(cases), dtype=bool)), "sources": {}}
     for source in sorted({str(name) for name in sources} - {""}):
-        found["sources"][source] = _areas(cases, probabilities, sources == source)
+        found["sources"][source] = {"classes": _areas(cases, probabilities, sources == source)}
     return found
 
 

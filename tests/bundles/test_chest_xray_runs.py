@@ -59,7 +59,7 @@ def test_evaluation_scores_known_labels_only(trained: tuple[Path, Path], monkeyp
     mass = metrics["classes"]["mass"]
     assert mass["positives"] == (test["label.mass"] == "1").sum()
     assert mass["negatives"] == (test["label.mass"] == "0").sum()
-    unknown_there = metrics["sources"]["phantom_b"]["mass"]["auroc"]
+    unknown_there = metrics["sources"]["phantom_b"]["classes"]["mass"]["auroc"]
     assert unknown_there["estimate"] is None
     assert unknown_there["reason"]
 

@@ -163,3 +163,58 @@ def test_the_evaluator_loads_no_network_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_report_tells_everything_that_weakens_the_figures(hospital, capsys):
+    """Missing predictions, patients without ID, a patient in two splits, a confounded source, the audit, PHANTOM."""
+    table = pd.read_csv("m.csv", dtype=str, keep_default_na=False)
+    table.loc[table["case_id"] == "c14", "patient_id"] = ""
+    table.loc[table["case_id"] == "c16", "source"] = "phantom_x"  # its one test case is positive
+    late = table[table["case_id"] == "c18"].assign(case_id="t18", split="train")
+    pd.concat([table, late]).to_csv("m.csv", index=False)
+    (hospital / "pred" / "c13.nii.gz").unlink()
+    assert detected("cand", "--missing", "negative") == 0
+    assert chosen() == 0
+    assert main(["audit", "m.csv", "--out", "audit", "--labels-only"]) in (0, 1)
+    (hospital / "history.csv").write_text("epoch,train.total,val.score\n1,0.9,\n2,0.5,0.7\n")
+    assert main(["evaluate", "cand", "--operating-point", "p.json", "--out", "ev", "--bootstraps", "20", "--audit",
+                 "audit/audit.json", "--history", "history.csv"]) == 0  # fmt: skip
+    page = (hospital / "ev" / "report.html").read_text(encoding="utf-8")
+    weak = page[page.index("What weakens it") : page.index("Figures per class")]
+    for said in (
+        "1 patients (1 volumes) have no usable prediction; policy: negative",
+        "1 volumes of h have no patient ID: leakage between splits cannot be checked",
+        "1 patients of split test also occur in split train (such as h/p18)",
+        "pdac: phantom_x has only positives",
+        "patients across splits (failed)",
+        "The audit could not check:",
+    ):
+        assert said in weak, said
+    assert "PHANTOM data." in page[: page.index("What weakens it")]
+    assert "audit.json, sha256" in page
+    names = {file.name for file in (hospital / "ev" / "figures").iterdir()}
+    assert {"training_curves.csv", "validation_curves.png", "coverage.svg"} <= names
+    assert main(["evaluate", "cand", "--operating-point", "p.json", "--out", "ev", "--history", "none.csv"]) == 2
+    assert "none.csv" in capsys.readouterr().err
+
+
+def test_label_map_predictions_are_outlined_with_the_values_that_detect_was_given(hospital):
+    import nibabel
+
+    (hospital / "i").mkdir()
+    for number in range(24):
+        answer = np.zeros(SHAPE, np.uint8)
+        answer[3:8, 3:8, 1:4] = 7 * (number % 2 == 0)
+        for folder, values in (("maps", answer), ("i", np.zeros(SHAPE, np.int16))):
+            (hospital / folder).mkdir(exist_ok=True)
+            nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), hospital / folder / f"c{number}.nii.gz")
+    assert main(["detect", "maps", "--manifest", "m.csv", "--out", "cand", "--prediction-values", "7=pdac",
+                 *VALUES]) == 0  # fmt: skip
+    assert main(["evaluate", "cand", "--out", "ev", "--bootstraps", "20"]) == 0
+    page = (hospital / "ev" / "report.html").read_text(encoding="utf-8")
+    views = json.loads(page.split('id="case-data">')[1].split("</script>")[0])["views"]
+    # reference and candidate are the same voxels
+    outlines = [one for one in views["c12"]["slices"] if one["reference"]]
+    assert [one["candidate"] for one in outlines] == [one["reference"] for one in outlines]
+    assert outlines[0]["reference"]["pdac"]
+    assert all(not one["candidate"] for one in views["c13"]["slices"])

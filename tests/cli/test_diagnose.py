@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -120,3 +121,16 @@ def test_bad_input_is_one_line_and_exit_2(files, capsys, change, more, said):
 def test_missing_files_are_one_line(files, capsys):
     assert _run(files, predictions="none.csv") == 2
     assert "no such predictions file" in capsys.readouterr().err
+
+
+def test_the_maps_are_recorded_among_the_inputs(files):
+    (files / "maps" / "t1").mkdir(parents=True)
+    Image.fromarray(np.full((4, 4), 200, np.uint8)).save(files / "maps" / "t1" / "mass.png")
+    assert _run(files, "--maps", str(files / "maps")) == 0
+    metrics = json.loads((files / "out" / "metrics.json").read_text())
+    one = hashlib.sha256((files / "maps" / "t1" / "mass.png").read_bytes()).hexdigest()
+    expected = hashlib.sha256(f"{one}  t1/mass.png\n".encode()).hexdigest()
+    assert metrics["inputs"]["maps"] == {"file": "maps", "sha256": expected}
+    assert "--maps maps" in metrics["command"]
+    assert expected in (files / "out" / "report.html").read_text(encoding="utf-8")
+    assert _run(files, "--maps", str(files / "none")) == 2

@@ -21,7 +21,9 @@ def _config(**more):
     return {"network": "densenet", "options": SMALL, "head": "class_query", **more}
 
 
-@pytest.mark.parametrize(("name", "options"), [("densenet", SMALL), ("resnet10", {})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("densenet", SMALL), ("resnet10", {}), ("seresnet50", {}), ("efficientnet-b0", {})]
+)
 @pytest.mark.parametrize("head", ["class_query", "linear"])
 def test_the_mean_of_a_map_is_the_logit(name, options, head):
     torch.manual_seed(0)
