@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from la_medical.errors import InputError
+from la_medical.losses.known_only import asymmetric_bce
 from la_medical.losses.masked_mean import NORMALISATIONS, known_entries, widened
 from la_medical.losses.partial_label import check_shapes, partial_bce
 from la_medical.losses.pseudo_label import squared_distance
@@ -28,6 +29,9 @@ class LabelAssembleLoss(nn.Module):
         warmup_epochs: `pseudo` and `consist` are 0 up to and including this epoch, counted from 1.
         weights: factors of the terms in `total`; those left out are 1.
         positive_weight: factor of the positive part of `bce`, one a class.
+        confidence_weighting: whether each entry of `pseudo` and `consist` weighs |2a - 1|, how sure the weak view is
+            (not in the paper).
+        negative_focus: g of `asymmetric_bce` in place of the plain cross-entropy where above 0 (not in the paper).
 
     Raises:
         InputError: a value out of its range.
@@ -44,6 +48,8 @@ class LabelAssembleLoss(nn.Module):
         warmup_epochs: int = 0,
         weights: Mapping[str, float] | None = None,
         positive_weight: Sequence[float] | None = None,
+        confidence_weighting: bool = False,
+        negative_focus: float = 0.0,
     ) -> None:
         super().__init__()
         check_temperature(temperature)
@@ -51,7 +57,13 @@ class LabelAssembleLoss(nn.Module):
             raise InputError(f"normalisation {normalisation!r}: expected one of {', '.join(NORMALISATIONS)}")
         if warmup_epochs < 0:
             raise InputError(f"warmup_epochs is {warmup_epochs}; expected 0 or more")
+        if negative_focus < 0 or (negative_focus and positive_weight is not None):
+            raise InputError(
+                f"negative_focus is {negative_focus}; expected 0 or more, and no positive_weight beside it"
+            )
         self.temperature = temperature
+        self.confidence_weighting = confidence_weighting
+        self.negative_focus = negative_focus
         self.normalisation = normalisation
         self.warmup_epochs = warmup_epochs
         self.weights = term_weights(weights, WEIGHTS)
@@ -73,17 +85,22 @@ class LabelAssembleLoss(nn.Module):
             epoch: the running epoch, counted from 1.
         """
         check_shapes(weak_logits, targets)
-        bce = partial_bce(weak_logits, targets, self.normalisation, self.positive_weight)
+        if self.negative_focus:
+            bce = asymmetric_bce(weak_logits, targets, self.negative_focus, normalisation=self.normalisation)
+        else:
+            bce = partial_bce(weak_logits, targets, self.normalisation, self.positive_weight)
         zero = torch.zeros_like(bce)
         terms = {"bce": bce, "pseudo": zero, "consist": zero}
         if epoch <= self.warmup_epochs:
             return terms
         unknown = ~known_entries(targets)
-        pseudo_labels = sharpen(widened(weak_logits.detach()).sigmoid(), self.tau, self.temperature)
-        terms["pseudo"] = squared_distance(weak_logits, pseudo_labels, unknown, self.normalisation)
+        answers = widened(weak_logits.detach()).sigmoid()
+        pseudo_labels = sharpen(answers, self.tau, self.temperature)
+        sure = (2 * answers - 1).abs() if self.confidence_weighting else None
+        terms["pseudo"] = squared_distance(weak_logits, pseudo_labels, unknown, self.normalisation, sure)
         if strong_logits is not None:
             check_shapes(strong_logits, targets)
-            terms["consist"] = squared_distance(strong_logits, pseudo_labels, unknown, self.normalisation)
+            terms["consist"] = squared_distance(strong_logits, pseudo_labels, unknown, self.normalisation, sure)
         return terms
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:

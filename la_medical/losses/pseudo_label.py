@@ -5,7 +5,9 @@ from torch import Tensor
 from la_medical.losses.masked_mean import masked_mean, widened
 
 
-def squared_distance(logits: Tensor, pseudo_labels: Tensor, counted: Tensor, normalisation: str = "global") -> Tensor:
+def squared_distance(
+    logits: Tensor, pseudo_labels: Tensor, counted: Tensor, normalisation: str = "global", weight: Tensor | None = None
+) -> Tensor:
     """Mean of (sigmoid(logit) - a~)^2 over the entries where `counted`.
 
     The paper writes a squared norm; the mean keeps the term's size apart from the number of unknown entries.
@@ -15,7 +17,9 @@ def squared_distance(logits: Tensor, pseudo_labels: Tensor, counted: Tensor, nor
         pseudo_labels: a~ of the weak view, the same shape, without gradient.
         counted: booleans of the same shape, the unknown entries.
         normalisation: as in `masked_mean`.
+        weight: factor of each entry, without gradient; the mean still divides by the number of entries.
     """
     # Known entries are cut off before the sigmoid, so that nothing of them reaches the gradient.
     answers = widened(logits).masked_fill(~counted, 0).sigmoid()
-    return masked_mean((answers - pseudo_labels.detach()).square(), counted, normalisation)
+    squares = (answers - pseudo_labels.detach()).square()
+    return masked_mean(squares if weight is None else squares * weight.detach(), counted, normalisation)

@@ -215,7 +215,12 @@ def parameter_groups(network: nn.Module, weight_decay: float = 0.0) -> list[dict
 
 
 def train_only_class(network: nn.Module, position: int) -> None:
-    """Freeze everything but the query (and bias) of one class, so that the others' answers cannot change.
+    """`train_only_classes` for one class."""
+    train_only_classes(network, [position])
+
+
+def train_only_classes(network: nn.Module, positions: Sequence[int]) -> None:
+    """Freeze everything but the queries (and biases) of some classes, so that the others' answers cannot change.
 
     Leave the network in eval mode while fitting (batch statistics would move) and give the optimiser
     no weight decay: `parameter_groups` does that.
@@ -225,17 +230,18 @@ def train_only_class(network: nn.Module, position: int) -> None:
     """
     heads = [module for module in network.modules() if isinstance(module, ClassQueryHead)]
     if not heads or not all(head.learnable for head in heads):
-        raise InputError("freezing all but one class needs a class-query head with learnable queries")
-    if not all(0 <= position < head.num_classes for head in heads):
-        raise InputError(f"class {position} is not one of the {heads[0].num_classes} classes (0 is the first)")
+        raise InputError("freezing all but some classes needs a class-query head with learnable queries")
+    for position in positions:
+        if not all(0 <= position < head.num_classes for head in heads):
+            raise InputError(f"class {position} is not one of the {heads[0].num_classes} classes (0 is the first)")
     network.requires_grad_(False)
     for head in heads:
         for parameter in (head.queries, head.class_bias):
             if parameter is not None:
                 only = torch.zeros_like(parameter)
-                only[position] = 1.0
+                only[list(positions)] = 1.0
                 parameter.requires_grad_(True)
-                parameter.register_hook(lambda grad, only=only: grad * only)
+                parameter.register_hook(lambda grad, only=only: grad * only.to(grad))
 
 
 def _spared(network: nn.Module) -> Iterator[Tensor]:

@@ -20,28 +20,51 @@ class OneModelPerTask(nn.Module):
     The setting that Lu et al. (Taskology: Utilizing task relations at scale, CVPR 2021) start from. Trained with the
     partial cross-entropy, each network learns from its own class's known labels and from nothing else.
 
+    All networks see every image, so that their batch statistics are those of all sources.
+
     Args:
         networks: networks from images to logits (B, K_i, *spatial).
+        tasks: for each network the positions of its K_i classes among all K; None for the order of the networks.
 
     Raises:
-        InputError: no network.
+        InputError: no network, or tasks that do not name every class once.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    order: Tensor | None
+
+    def __init__(self, networks: Sequence[nn.Module], tasks: Sequence[Sequence[int]] | None = None) -> None:
         super().__init__()
         if not networks:
             raise InputError("one model a task needs at least one model")
         self.networks = nn.ModuleList(networks)
         self.forward_passes = len(networks)
+        order = None
+        if tasks is not None:
+            positions = [position for task in tasks for position in task]
+            if len(tasks) != len(networks) or sorted(positions) != list(range(len(positions))):
+                raise InputError(f"tasks {[list(t) for t in tasks]}: expected every class once, one list a network")
+            order = torch.tensor(positions).argsort()
+        self.register_buffer("order", order, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images to the logits of all networks, (B, sum of K_i, *spatial), in their order."""
-        return torch.cat([network(images) for network in self.networks], dim=1)
+        """Images to the logits of all networks, (B, sum of K_i, *spatial), in class order."""
+        answers = torch.cat([network(images) for network in self.networks], dim=1)
+        return answers if self.order is None else answers[:, self.order]
 
 
-def one_model_per_task(build: Callable[..., nn.Module], classes: Sequence[str], **arguments: Any) -> OneModelPerTask:
-    """K networks of one class each, by the `build` of `classifier` or `segmenter`."""
-    return OneModelPerTask([build(classes=[name], **arguments) for name in classes])
+def one_model_per_task(
+    build: Callable[..., nn.Module],
+    classes: Sequence[str],
+    tasks: Sequence[Sequence[int]] | None = None,
+    **arguments: Any,
+) -> OneModelPerTask:
+    """One network a task, by the `build` of `classifier` or `segmenter`.
+
+    A task is one class, or what `tasks` groups: for each task the positions of its classes in `classes`.
+    """
+    groups = [[position] for position in range(len(classes))] if tasks is None else [list(task) for task in tasks]
+    networks = [build(classes=[classes[position] for position in task], **arguments) for task in groups]
+    return OneModelPerTask(networks, groups)
 
 
 @dataclass(frozen=True)

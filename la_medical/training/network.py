@@ -11,6 +11,8 @@ from torch import nn
 from la_medical.errors import InputError
 from la_medical.networks import classifier, segmenter
 from la_medical.networks.checkpoint import Checkpoint, load_checkpoint, load_weights
+from la_medical.networks.class_query import train_only_classes
+from la_medical.networks.comparators import one_model_per_task
 from la_medical.training.stop import stops_on_bad_input
 from la_medical.training.trainer import computes_bfloat16
 from la_medical.training.values import integer, names, optional_path
@@ -24,14 +26,17 @@ def complete_config(
 ) -> dict[str, Any]:
     """The configuration as a checkpoint keeps it: `spare_queries` made into the head's `query_dim`.
 
-    A given checkpoint has the last word on `query_dim`: classes may have been added to it.
+    A given checkpoint has the last word on the head and its options: classes may have been added to it, and a
+    comparator's head knows the sources it was trained on.
     """
     complete = {key: value for key, value in config.items() if key != "spare_queries"}
     spare = integer("network_config::spare_queries", config.get("spare_queries", 0), least=0)
+    if checkpoint is not None and "head" in checkpoint.network_config:
+        there = checkpoint.network_config
+        complete |= {"head": there["head"], "head_options": dict(there.get("head_options") or {})}
     if complete.get("head", "class_query") == "class_query":
         head_options = dict(complete.get("head_options") or {})
-        kept = {} if checkpoint is None else checkpoint.network_config.get("head_options", {})
-        head_options.setdefault("query_dim", kept.get("query_dim", num_classes + spare))
+        head_options.setdefault("query_dim", num_classes + spare)
         complete["head_options"] = head_options
     return complete
 
@@ -56,6 +61,10 @@ def built_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
+            if complete.get("head") == "one_model_per_task":
+                tasks = (complete.pop("head_options") or {}).get("tasks")
+                numbers = [str(position) for position in range(num_classes)]
+                return one_model_per_task(BUILDERS[kind], numbers, tasks, **{**complete, "head": "linear"})
             return BUILDERS[kind](num_classes=num_classes, **complete)
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"network_config cannot be built: {error}") from error
@@ -89,10 +98,21 @@ def read_start(path: Any, *, classes: Any = None) -> Checkpoint | None:
 
 
 @stops_on_bad_input
-def started_network(*, network: nn.Module, checkpoint: Checkpoint | None, path: Any, device: torch.device) -> nn.Module:
-    """`network` on `device`, with the weights that training starts from, if any."""
+def started_network(
+    *, network: nn.Module, checkpoint: Checkpoint | None, path: Any, device: torch.device, train_only: Any = None
+) -> nn.Module:
+    """`network` on `device`, with the weights that training starts from, if any.
+
+    `train_only`: classes of the checkpoint whose queries alone are to learn; everything else is frozen.
+    """
     if checkpoint is not None:
         load_weights(network, checkpoint, named=f"initial_weights {path}", hint="give the configs it was trained with")
+    wanted = names("train_only", train_only)
+    if wanted is not None:
+        if checkpoint is None:
+            raise InputError("train_only freezes all else, so it needs initial_weights FILE, a trained checkpoint")
+        order = checkpoint.label_space
+        train_only_classes(network, [order.names.index(order.resolve(name)) for name in wanted])
     return placed(network, device)
 
 

@@ -16,9 +16,10 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from la_medical.errors import InputError
 from la_medical.networks.class_query import parameter_groups
 from la_medical.training.accumulation import backward_in_parts
+from la_medical.training.comparator import targets_of_sources
 from la_medical.training.processes import everyones, world_size
 from la_medical.training.stop import stops_on_bad_input
-from la_medical.training.values import boolean, integer, number
+from la_medical.training.values import boolean, integer, names, number
 
 
 class Views(Protocol):
@@ -39,11 +40,18 @@ class LabelAssembleUpdate:
     Args:
         views: makes both views.
         accumulation: parts in which a batch goes through the network; see `backward_in_parts`.
+        sources: (N,) source of each case (`comparator.source_numbers`), for heads with outputs of each source.
+        train_only: classes whose queries alone learn (`started_network`). The network then stays in eval mode, so that
+            batch statistics, and with them the other classes' answers, cannot move.
     """
 
-    def __init__(self, *, views: Views, accumulation: Any = 1) -> None:
+    def __init__(
+        self, *, views: Views, accumulation: Any = 1, sources: Tensor | None = None, train_only: Any = None
+    ) -> None:
         self.views = views
         self.parts = _parts_or_stop(accumulation)
+        self.sources = sources
+        self.frozen = names("train_only", train_only) is not None
 
     def __call__(self, engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Train on one batch with `image` (B, ...), `label` (B, K, ...) and `case` (B,)."""
@@ -51,7 +59,8 @@ class LabelAssembleUpdate:
         images, targets, cases = (batch[key].to(device, non_blocking=True) for key in ("image", "label", "case"))
         with torch.no_grad():
             weak, strong, targets = self.views(images, targets, cases=cases, epoch=epoch)
-        engine.network.train()
+            targets = targets_of_sources(engine.network, targets, cases, self.sources)
+        engine.network.train(not self.frozen)
         engine.optimizer.zero_grad(set_to_none=True)
         seen = strong if epoch > loss.warmup_epochs else None
         terms = self._backward(engine, weak, seen, targets)
