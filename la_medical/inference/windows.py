@@ -113,7 +113,7 @@ class SlidingWindow(Inferer):
                     if sums is None:
                         sums = torch.zeros((len(logits), *total.shape))
                     box = (slice(x, x + self.window[0]), slice(y, y + self.window[1]))
-                    sums[:, box[0], box[1]] += logits * weight
+                    sums[:, box[0], box[1]].addcmul_(logits, weight)
                     total[box] += weight
             assert sums is not None
             done = (plan[number_ + 1][0][2] if number_ + 1 < len(plan) else padded.shape[2]) - first
@@ -127,7 +127,7 @@ class SlidingWindow(Inferer):
         if not self.body_only:
             return True
         above = _box(padded, start, self.window) > bottom
-        return float(above.sum()) >= 0.005 * above.numel()
+        return int(torch.count_nonzero(above)) >= 0.005 * above.numel()
 
     def _answers(self, padded: Tensor, starts: Sequence[Start], network: nn.Module, device: torch.device) -> Tensor:
         """Logits (B, K, *window), float32 on the CPU."""

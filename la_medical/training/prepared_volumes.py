@@ -40,8 +40,9 @@ def windowed(hu: Tensor, window: Sequence[float]) -> Tensor:
 
 def network_input(images: Tensor) -> Tensor:
     """Windowed volumes uint8 0..255, or float 0..1, to float32 from -2 to 2."""
-    scaled = images.float().div_(255.0) if images.dtype == torch.uint8 else images.float()
-    return (scaled - 0.5) * 4.0
+    if images.dtype == torch.uint8:
+        return images.float().div_(255.0).sub_(0.5).mul_(4.0)  # in place: the floats are nobody else's
+    return (images.float() - 0.5) * 4.0
 
 
 class PrepareVolume(Transform):
