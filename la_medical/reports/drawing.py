@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,12 @@ _VARIABLES = {
     PURPLE: "--purple", SKY: "--sky", YELLOW: "--yellow",
 }  # fmt: skip
 
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that no XML file may hold, not even escaped."""
+
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "font.family": "sans-serif",
     "font.size": 10,
     "text.color": INK,
@@ -95,7 +100,9 @@ def drawn(
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # names in other scripts: the SVG keeps the text, the PNG shows boxes
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         figure = Figure(figsize=size, layout="constrained")
         paint(figure.add_subplot())
         text, image = io.StringIO(), io.BytesIO()
@@ -103,7 +110,8 @@ def drawn(
         canvas = FigureCanvasAgg(figure)
         figure.set_dpi(150)
         canvas.print_png(image, metadata={"Software": None})
-    return Drawing(name, title, caption, alt, text.getvalue(), image.getvalue(), data)
+    svg = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text.getvalue())
+    return Drawing(name, title, caption, alt, svg, image.getvalue(), data)
 
 
 def save(drawing: Drawing, folder: Path) -> None:
