@@ -165,7 +165,7 @@ def _at_least(volume: Tensor, window: Start) -> Tensor:
 
 def _mean(sums: Tensor, total: Tensor, planes: int) -> Tensor:
     weight = total[..., :planes]
-    return torch.where(weight > 0, sums[..., :planes] / weight.clamp_min(1e-12), ABSENT)
+    return (sums[..., :planes] / weight.clamp_min(1e-12)).masked_fill_(weight <= 0, ABSENT)
 
 
 def _move_on(buffer: Tensor, planes: int) -> None:
