@@ -10,17 +10,17 @@ from collections.abc import Set
 from struct import Struct, error
 
 UNDEFINED = 0xFFFFFFFF
-_EXPLICIT = Struct("<IHH").unpack_from
-_IMPLICIT = Struct("<II").unpack_from
-_LENGTH = Struct("<I").unpack_from
+read_explicit = Struct("<IHH").unpack_from
+read_implicit = Struct("<II").unpack_from
+read_length = Struct("<I").unpack_from
 
 
 def _vr(names: str) -> frozenset[int]:
     return frozenset(int.from_bytes(name.encode(), "little") for name in names.split())
 
 
-_LONG = _vr("OB OD OF OL OV OW SQ SV UC UN UR UT UV")
-_SHORT = _vr("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US")
+LONG_VRS = _vr("OB OD OF OL OV OW SQ SV UC UN UR UT UV")
+SHORT_VRS = _vr("AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US")
 _SQ = int.from_bytes(b"SQ", "little")
 _UN = int.from_bytes(b"UN", "little")
 
@@ -31,7 +31,7 @@ def swapped(tag: int) -> int:
 
 
 _ITEM, _ITEM_END, _SEQUENCE_END = swapped(0xFFFEE000), swapped(0xFFFEE00D), swapped(0xFFFEE0DD)
-_PIXELS = frozenset(swapped(tag) for tag in (0x7FE00008, 0x7FE00009, 0x7FE00010))
+PIXEL_KEYS = frozenset(swapped(tag) for tag in (0x7FE00008, 0x7FE00009, 0x7FE00010))
 MAX_DEPTH = 64
 """Sequences nested deeper than this are no image header."""
 
@@ -56,12 +56,12 @@ def walk_meta(data: bytes, position: int) -> tuple[Elements, int]:
         while True:
             if data[position] != 2 or data[position + 1] != 0:
                 return elements, position
-            key, vr, length = _EXPLICIT(data, position)
+            key, vr, length = read_explicit(data, position)
             start = position + 8
-            if vr in _LONG:
-                (length,) = _LENGTH(data, start)
+            if vr in LONG_VRS:
+                (length,) = read_length(data, start)
                 start += 4
-            elif vr not in _SHORT:
+            elif vr not in SHORT_VRS:
                 raise UnusualError
             position = start + length
             elements[key] = data[start:position]
@@ -77,24 +77,24 @@ def walk_explicit(data: bytes, position: int, size: int, wanted: Set[int]) -> tu
     """
     elements: Elements = {}
     available = len(data)
-    unpack, short = _EXPLICIT, _SHORT  # local names: this loop is where a scan spends its time
+    unpack, short = read_explicit, SHORT_VRS  # local names: this loop is where a scan spends its time
     try:
         while position < size:
             key, vr, length = unpack(data, position)
             if vr in short:
                 start = position + 8
             else:
-                if vr not in _LONG:
+                if vr not in LONG_VRS:
                     raise UnusualError
-                (length,) = _LENGTH(data, position + 8)
+                (length,) = read_length(data, position + 8)
                 start = position + 12
-                if key in _PIXELS:
+                if key in PIXEL_KEYS:
                     return elements, (key, start, length)
                 if length == UNDEFINED:
                     if vr != _SQ and vr != _UN:
                         raise UnusualError
                     # UN of undefined length is implicit inside (PS3.5 section 6.2.2, note 4)
-                    position = _skip_sequence(data, start, explicit=vr == _SQ, depth=0)
+                    position = skip_sequence(data, start, explicit=vr == _SQ, depth=0)
                     if key in wanted:
                         elements[key] = b""
                     continue
@@ -114,12 +114,12 @@ def walk_implicit(data: bytes, position: int, size: int, wanted: Set[int]) -> tu
     available = len(data)
     try:
         while position < size:
-            key, length = _IMPLICIT(data, position)
+            key, length = read_implicit(data, position)
             start = position + 8
-            if key in _PIXELS:
+            if key in PIXEL_KEYS:
                 return elements, (key, start, length)
             if length == UNDEFINED:
-                position = _skip_sequence(data, start, explicit=False, depth=0)
+                position = skip_sequence(data, start, explicit=False, depth=0)
                 if key in wanted:
                     elements[key] = b""
                 continue
@@ -139,12 +139,12 @@ def _ended(elements: Elements, position: int, size: int) -> tuple[Elements, Pixe
     return elements, None
 
 
-def _skip_sequence(data: bytes, position: int, *, explicit: bool, depth: int) -> int:
+def skip_sequence(data: bytes, position: int, *, explicit: bool, depth: int) -> int:
     """Position after a sequence of undefined length whose first item starts at `position`."""
     if depth > MAX_DEPTH:
         raise UnusualError
     while True:
-        key, length = _IMPLICIT(data, position)
+        key, length = read_implicit(data, position)
         position += 8
         if key == _SEQUENCE_END:
             return position
@@ -158,20 +158,20 @@ def _skip_sequence(data: bytes, position: int, *, explicit: bool, depth: int) ->
 def _skip_item(data: bytes, position: int, *, explicit: bool, depth: int) -> int:
     """Position after an item of undefined length."""
     while True:
-        key, length = _IMPLICIT(data, position)
+        key, length = read_implicit(data, position)
         if key == _ITEM_END:
             return position + 8
         start, inside = position + 8, explicit
         if explicit:
-            _, vr, length = _EXPLICIT(data, position)
-            if vr in _LONG:
-                (length,) = _LENGTH(data, start)
+            _, vr, length = read_explicit(data, position)
+            if vr in LONG_VRS:
+                (length,) = read_length(data, start)
                 start += 4
                 inside = vr != _UN
-            elif vr not in _SHORT:
+            elif vr not in SHORT_VRS:
                 raise UnusualError
         if length == UNDEFINED:
-            position = _skip_sequence(data, start, explicit=inside, depth=depth + 1)
+            position = skip_sequence(data, start, explicit=inside, depth=depth + 1)
         else:
             position = start + length
 

@@ -93,7 +93,7 @@ def stack_geometry(
     return StackGeometry(
         order=tuple(int(index) for index in order),
         affine=affine,
-        spacing=(*in_plane, length if affine is not None else float(np.median(real)) if len(real) else np.nan),
+        spacing=(*in_plane, length if affine is not None else _median(real) if len(real) else np.nan),
         step_min=float(steps.min()),
         step_max=float(steps.max()),
         missing=missing,
@@ -105,7 +105,7 @@ def stack_geometry(
 
 def _gaps(steps: NDArray[np.float64]) -> tuple[int, list[str]]:
     """Missing slices and the fault of steps that are all larger than 0."""
-    usual = float(np.median(steps))
+    usual = _median(steps)
     off = np.abs(steps - usual)
     wrong = (off > STEP_TOLERANCE * usual) & (off > STEP_TOLERANCE_MM)
     if not wrong.any():
@@ -117,6 +117,12 @@ def _gaps(steps: NDArray[np.float64]) -> tuple[int, list[str]]:
     if fits.all():
         return int((counts - 1).sum()), ["missing_slices"]
     return int((np.rint(steps / usual) - 1).clip(0).sum()), ["irregular_step"]
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """`numpy.median`, which would load numpy's masked arrays for it."""
+    ordered = np.sort(values)
+    return float((ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2)
 
 
 def _off_line(positions: NDArray[np.float64], step: NDArray[np.float64]) -> float:

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from la_medical.dicom.alike import AlikeReader
 from la_medical.dicom.frames import frame_list, referenced_series
-from la_medical.dicom.headers import UNREADABLE, Header, NoHeader, read_open_header
+from la_medical.dicom.headers import UNREADABLE, Header, NoHeader
 from la_medical.dicom.phase import agent_given, phase_of_text, seconds_of_day
 from la_medical.dicom.pixel_extent import expected_bytes, fragments_are_whole, is_native, native_is_whole
 from la_medical.dicom.pseudonyms import Pseudonyms
@@ -58,6 +59,7 @@ class RecordReader:
 
     pseudonyms: Pseudonyms | None = None
     fresh: dict[str, str] = field(default_factory=dict)
+    _alike: AlikeReader = field(default_factory=AlikeReader)
     _known: dict[tuple[Any, ...], tuple[str, dict[str, Any]]] = field(default_factory=dict)
 
     def read(self, path: str, name: str, size: int, modified_ns: int) -> FileRecord:
@@ -68,7 +70,7 @@ class RecordReader:
         except OSError:
             return FileRecord(shown, size, modified_ns, UNREADABLE)
         try:
-            header = read_open_header(handle)
+            header = self._alike.read(handle)
             if isinstance(header, NoHeader):
                 return FileRecord(shown, size, modified_ns, header.outcome)
             return self._record(header, handle, path, name, shown, size, modified_ns)
@@ -118,6 +120,15 @@ class RecordReader:
         return "folder:" + (self.pseudonyms.file(folder) if self.pseudonyms else folder)
 
     def _common(self, header: Header) -> tuple[str, dict[str, Any]]:
+        layout = self._alike.last
+        if layout is None or not layout.shares_common:
+            return self._found_common(header)
+        if layout.common is None:
+            layout.common = self._found_common(header)
+        shared: tuple[str, dict[str, Any]] = layout.common
+        return shared
+
+    def _found_common(self, header: Header) -> tuple[str, dict[str, Any]]:
         raw = (*common_raw(header), header.syntax, header.preamble, header.frame_groups)
         known = self._known.get(raw)
         if known is None:

@@ -6,9 +6,10 @@ The scan and `read_volume` both decide here, so that a table never says of a ser
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,8 +34,7 @@ _MM = 1e-4
 Common = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(NamedTuple):
     """One slice: its record, the frame within a multi-frame file (0 otherwise), and slope and intercept."""
 
     record: FileRecord
@@ -77,7 +77,8 @@ def build_stack(records: Sequence[FileRecord], commons: Mapping[str, Common]) ->
         return stack
     stack.kind = _image_kind(images, commons)
     faults |= {record.fault for record in images if record.fault}
-    slices = [piece for record in images for piece in _slices_of(record, commons[record.common])]
+    placed = {key: _placement(commons[key]) for key in {record.common for record in images}}
+    slices = [piece for record in images for piece in _slices_of(record, commons[record.common], placed[record.common])]
     _compare_files(images, commons, faults)
     if stack.kind == SEGMENTATION:
         slices = []
@@ -99,7 +100,8 @@ def _sorted_out(
     """The images that make the series: not objects, localizers among other images, or copies."""
     images = [record for record in records if record.outcome == "image"]
     stack.outcomes = {record.file: "object" for record in records if record.outcome != "image"}
-    axial = [record for record in images if not _is_localizer(commons[record.common])]
+    localizers = {key for key in {record.common for record in images} if _is_localizer(commons[key])}
+    axial = [record for record in images if record.common not in localizers]
     if axial and len(axial) < len(images):
         faults.add("localizers_left_out")
         stack.outcomes |= {record.file: "localizer" for record in images}
@@ -145,13 +147,20 @@ def _image_kind(images: Sequence[FileRecord], commons: Mapping[str, Common]) -> 
     return OTHER if name == "dose" else PROJECTION
 
 
-def _slices_of(record: FileRecord, common: Common) -> list[Slice]:
+Placement = tuple[tuple[float, ...] | None, tuple[float, float] | None, tuple[float, float] | None]
+"""Orientation, pixel spacing and rescale that all slices with one common record share."""
+
+
+def _placement(common: Common) -> Placement:
+    return _six(common["orientation"]), _two(common["pixel_spacing"]), _rescale(common)
+
+
+def _slices_of(record: FileRecord, common: Common, placement: Placement) -> list[Slice]:
     """One slice of a single-frame file; one a frame of a multi-frame file whose frames have positions."""
-    own = (record.x, record.y, record.z)
-    position = None if None in own else own
-    spacing = common["pixel_spacing"] or None
     if not record.extra:
-        return [Slice(record, common, 0, position, _six(common["orientation"]), _two(spacing), _rescale(common))]  # type: ignore[arg-type]
+        x, y, z = record.x, record.y, record.z
+        position = None if x is None or y is None or z is None else (x, y, z)
+        return [Slice(record, common, 0, position, *placement)]
     frames = json.loads(record.extra).get("frames") or []
     return [
         Slice(
@@ -215,7 +224,7 @@ def _check_pixels(slices: Sequence[Slice], faults: set[str]) -> None:
     for fault, wrong in checks:
         if any(wrong(common) for common in commons):
             faults.add(fault)
-    for piece in slices:
+    for piece in {(id(piece.common), piece.rescale): piece for piece in slices}.values():
         if piece.rescale is None:
             if piece.common["slope"] or piece.common["intercept"]:  # one without the other, or several values
                 faults.add("bad_rescale")
@@ -227,10 +236,9 @@ def _check_pixels(slices: Sequence[Slice], faults: set[str]) -> None:
 
 def _place(slices: list[Slice], stack: Stack, faults: set[str]) -> list[Slice]:
     """Slices by position, with the stack's geometry; faults are added for what does not fit."""
-    counts: dict[str, int] = {}
-    for piece in slices:
-        counts[piece.record.file] = counts.get(piece.record.file, 0) + 1
-    for piece in slices:
+    counts = Counter(piece.record.file for piece in slices if piece.record.extra)
+    distinct = {piece.record.file if piece.record.extra else id(piece.common): piece for piece in slices}
+    for piece in distinct.values():
         declared = int((piece.common["frames"] or (1,))[0])
         if piece.record.extra and declared != counts[piece.record.file]:
             faults.add("frame_count")
@@ -243,7 +251,7 @@ def _place(slices: list[Slice], stack: Stack, faults: set[str]) -> list[Slice]:
         faults.add("no_position")
     if not all(usable_orientation(orientation) for orientation in {piece.orientation for piece in slices}):
         faults.add("no_orientation")
-    if not all(piece.spacing and min(piece.spacing) > 0 for piece in slices):
+    if not all(spacing and min(spacing) > 0 for spacing in {piece.spacing for piece in slices}):
         faults.add("no_pixel_spacing")
     if {"no_position", "no_orientation", "no_pixel_spacing", "no_shape"} & faults:
         return slices
@@ -252,8 +260,8 @@ def _place(slices: list[Slice], stack: Stack, faults: set[str]) -> list[Slice]:
 
 def _stacked(slices: list[Slice], stack: Stack, faults: set[str]) -> list[Slice]:
     stack.spacing_source = "PixelSpacing"
-    orientations = np.array([piece.orientation for piece in slices])
-    spacings = np.array([piece.spacing for piece in slices])
+    orientations = np.array(list(dict.fromkeys(piece.orientation for piece in slices)))
+    spacings = np.array(list(dict.fromkeys(piece.spacing for piece in slices)))
     if np.abs(orientations - orientations[0]).max() > PARALLEL:
         faults.add("mixed_orientations")
     if np.abs(spacings - spacings[0]).max() > _MM:
