@@ -32,6 +32,7 @@ def add_commands(commands: Any) -> None:
     p.add_argument("case", metavar="CASE", help="case_id in the manifest")
     p.add_argument("--manifest", type=Path, required=True, help="manifest with image and mask")
     p.add_argument("--predictions", type=Path, metavar="DIR", help="folder of predictions")
+    p.add_argument("--whole", action="store_true", help="keep every voxel of a volume of more than 120 million")
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="HTML file to write")
     p.set_defaults(run=_view)
 
@@ -57,4 +58,9 @@ def _view(arguments: argparse.Namespace) -> None:
     from la_medical.reports.volume_page import write_volume_page
 
     manifest = read_manifest(arguments.manifest)
-    print(write_volume_page(arguments.case, manifest, arguments.out, predictions=arguments.predictions))
+    reduced = write_volume_page(
+        arguments.case, manifest, arguments.out, predictions=arguments.predictions, whole=arguments.whole
+    )
+    if reduced:
+        print(reduced)
+    print(f"{arguments.out} ({arguments.out.stat().st_size / 1e6:.0f} MB)")

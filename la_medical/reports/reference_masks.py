@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from la_medical.detection.components import Component
-from la_medical.detection.prediction_files import whole_space
 from la_medical.detection.reference import CaseRow, case_rows, read_reference
+from la_medical.detection.unions import whole_space
 from la_medical.errors import InputError
 from la_medical.grid import Grid
 from la_medical.labels import LabelSpace

@@ -5,65 +5,54 @@ NiiVue (BSD 2-clause) is taken from the installed package `ipyniivue`, whose wid
 
 from __future__ import annotations
 
-import base64
-import gzip
 import re
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from la_medical.artifacts import write_text
-from la_medical.detection.prediction_files import open_predictions
-from la_medical.detection.volumes import VOLUME_SUFFIXES, open_volume
 from la_medical.errors import InputError
 from la_medical.manifest import Manifest
 from la_medical.reports.page import json_for_script
+from la_medical.reports.volume_layers import case_layers
 
 _TEMPLATES = Path(__file__).parent / "templates"
-SHOWN_FROM = 0.1
-"""Smallest probability that is coloured."""
-REFERENCE = "Reference"
-COLOURS = ("red", "blue", "violet", "copper")
-"""NiiVue's colour maps of the predicted classes, in order; the reference is green."""
+MOST_VOXELS = 120_000_000
+"""Larger volumes (512 x 512 x 457) are reduced in the page: NiiVue keeps several copies of each layer."""
 
 
-def write_volume_page(case: str, manifest: Manifest, out: str | Path, *, predictions: str | Path | None = None) -> Path:
-    """Write the page of one case.
+def write_volume_page(
+    case: str, manifest: Manifest, out: str | Path, *, predictions: str | Path | None = None, whole: bool = False
+) -> str:
+    """Write the page of one case; returns what was left out of it in words, or "".
 
     Args:
         case: `case_id` of a volume that is one NIfTI, MetaImage or NRRD file.
-        manifest: with its image and, if there is one, its mask (values above 0 are coloured).
+        manifest: with its image and, if there is one, its mask.
         out: the HTML file; about a third larger than the compressed volumes, and 5 MB for NiiVue.
-        predictions: folder of prediction files; probabilities are kept in 255 steps, from `SHOWN_FROM`.
+        predictions: folder of prediction files; probabilities are kept in 255 steps.
+        whole: keep every voxel of a volume of more than `MOST_VOXELS`.
 
     Raises:
         InputError: no such case, no volume file, or NiiVue is not installed.
     """
     script, constructor = niivue()
-    table = manifest.table
-    rows = np.flatnonzero(table["case_id"] == case)
-    if not len(rows):
-        raise InputError(
-            f"case {case!r} is not in {manifest.named}; expected a case_id of it, such as {table['case_id'].iloc[0]}"
-        )
-    row = int(rows[0])
-    image, mask = (manifest.file_paths(column)[row] for column in ("image", "mask"))
-    if image is None:
-        raise InputError(f"case {case}: the manifest names no image; there is nothing to show")
-    layers = [_layer("Image", image, np.int16, colormap="gray", low=-160, high=240, opacity=1.0)]
-    if mask is not None:
-        layers.append(_layer(REFERENCE, mask, np.bool_, colormap="green", low=0, high=1, opacity=0.5))
-    if predictions is not None:
-        layers += _predicted(case, manifest, Path(predictions))
-    card = manifest.cards.get(str(table["source"].iloc[row]))
-    phantom = "PHANTOM: drawn by a program, no patient." if card is not None and card.phantom else ""
-    write_text(out, _page(case, phantom, layers, script, constructor))
-    return Path(out)
+    layers: list[dict[str, Any]] = []
+    factor, said = 1, ""
+    for layer in case_layers(case, manifest, predictions):
+        if not layers and not whole and layer.values.size > MOST_VOXELS:
+            factor = 2
+            shape = " x ".join(map(str, layer.values.shape))
+            said = f"Reduced: {shape} voxels are drawn with half the resolution in plane (--whole keeps all)."
+        layers.append(layer.reduced(factor).content())
+    row = manifest.table.set_index("case_id").loc[case]
+    card = manifest.cards.get(str(row["source"]))
+    drawn = str(row["source"]).startswith("phantom") or (card is not None and card.phantom)
+    phantom = "PHANTOM: drawn by a program, no patient." if drawn else ""
+    write_text(out, _page(case, phantom, said, layers, script, constructor))
+    return said
 
 
 def niivue() -> tuple[str, str]:
@@ -86,45 +75,7 @@ def niivue() -> tuple[str, str]:
     return text[: exported.start()], made.group(1)
 
 
-def _layer(name: str, path: Path, kind: Any, **shown: Any) -> dict[str, Any]:
-    if not path.is_file() or not path.name.endswith(VOLUME_SUFFIXES):
-        raise InputError(
-            f"{path}: not a volume file that can be shown; expected one of {', '.join(VOLUME_SUFFIXES)} (export a "
-            "DICOM folder with `la-medical export --to nnunet` first)"
-        )
-    stored = open_volume(path, count=1)
-    slope, inter = stored.scale
-    array = next(stored.maps) * slope + inter
-    if kind is np.bool_:
-        values: NDArray[Any] = (array > 0).astype(np.uint8)
-    else:
-        values = np.clip(np.rint(array), -32768, 32767).astype(np.int16)
-    return _content(name, values, stored.grid.affine, **shown)
-
-
-def _predicted(case: str, manifest: Manifest, folder: Path) -> Iterator[dict[str, Any]]:
-    answers = open_predictions(folder).spelled(manifest.space)
-    wanted = list(answers.offered)
-    found = answers.maps(case, wanted, {}, space=manifest.space, onto=None)
-    for number, (name, answer) in enumerate(found):
-        steps = np.rint(np.asarray(answer.values(answer.raw)) * 255).astype(np.uint8)
-        yield _content(
-            f"Predicted {name}", steps, answer.grid.affine, colormap=COLOURS[number % len(COLOURS)],
-            low=round(255 * SHOWN_FROM), high=255, opacity=0.5,
-        )  # fmt: skip
-
-
-def _content(name: str, values: NDArray[Any], affine: NDArray[Any], **shown: Any) -> dict[str, Any]:
-    import nibabel
-
-    packed = gzip.compress(nibabel.Nifti1Image(values, np.asarray(affine)).to_bytes(), compresslevel=6, mtime=0)
-    found = np.argwhere(values if name == REFERENCE else values[:0])
-    if len(found):  # the page opens there
-        shown["centre"] = (affine @ np.append(np.median(found, axis=0), 1.0))[:3].round(2).tolist()
-    return {"name": name, "data": base64.b64encode(packed).decode("ascii"), **shown}
-
-
-def _page(case: str, phantom: str, layers: list[dict[str, Any]], script: str, constructor: str) -> str:
+def _page(case: str, phantom: str, reduced: str, layers: list[dict[str, Any]], script: str, constructor: str) -> str:
     from jinja2 import Environment, FileSystemLoader, select_autoescape
 
     template = Environment(
@@ -135,7 +86,8 @@ def _page(case: str, phantom: str, layers: list[dict[str, Any]], script: str, co
     return template.render(
         case=case,
         phantom=phantom,
-        overlays=[layer["name"] for layer in layers[1:]],
+        reduced=reduced,
+        overlays=[(layer["name"], layer["opacity"]) for layer in layers[1:]],
         layers=Markup(json_for_script(layers)),
         niivue=Markup(safe),
         constructor=Markup(constructor),
