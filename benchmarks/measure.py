@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import importlib.metadata
 import json
@@ -89,7 +90,20 @@ def peak_mib() -> float:
 
 def forget_peak() -> None:
     """Start `peak_mib` again from what is resident now."""
+    ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
+
+
+def added_mib(work: Callable[[], Any]) -> float:
+    """Most MiB that `work` holds at once beyond what is there before (Linux with glibc); at least 1."""
+    libc, threshold = ctypes.CDLL(None), -3  # M_MMAP_THRESHOLD: blocks above it go back to the system when freed
+    work()
+    libc.mallopt(threshold, 1 << 16)
+    forget_peak()
+    before = peak_mib()
+    work()
+    libc.mallopt(threshold, 1 << 25)
+    return max(peak_mib() - before, 1.0)
 
 
 def machine() -> dict[str, Any]:

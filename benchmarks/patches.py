@@ -33,7 +33,9 @@ SPACING = (1.0, 1.0, 2.0)
 def write(folder: Path, count: int, shape: tuple[int, int, int]) -> list[dict[str, str]]:
     """Noisy volumes (int16 HU) and masks with a ball, as .nii.gz on the working grid."""
     generator = np.random.default_rng(0)
-    distance = sum(((np.arange(n) - n / 2) ** 2).reshape(*s) for n, s in zip(shape, ((-1, 1, 1), (-1, 1), (-1,))))
+    distance = sum(
+        ((np.arange(n) - n / 2) ** 2).reshape(*s) for n, s in zip(shape, ((-1, 1, 1), (-1, 1), (-1,)), strict=True)
+    )
     items = []
     for number in range(count):
         hu = generator.normal(40, 20, shape).astype(np.int16)
