@@ -6,13 +6,12 @@ however often the run was killed.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from la_medical.detection.patients import patient_table
 from la_medical.detection.prediction_files import Predictions
 from la_medical.detection.protocol import Protocol
 from la_medical.detection.reference import CaseRow
+from la_medical.detection.spread import spread
 from la_medical.detection.tables import CANDIDATE_COLUMNS, LESION_COLUMNS, SCHEMA_VERSION, frame_of, write_tables
 from la_medical.errors import InputError, PredictionError
 from la_medical.progress import progress
@@ -51,7 +51,6 @@ def detect(
     out: Path,
     *,
     about: Mapping[str, Any],
-    unions: Sequence[str] = (),
     workers: int | None = None,
     scheduler: str | None = None,
 ) -> dict[str, int]:
@@ -63,8 +62,7 @@ def detect(
         classes: the classes to evaluate.
         protocol: every setting.
         out: folder; checkpoints of an interrupted run in it are used again when they were made from the same input.
-        about: more content for `protocol.json` (manifest, splits, phantom).
-        unions: those of `classes` that are unions of others.
+        about: more content for `protocol.json` (manifest, splits, phantom); `unions` in it: union to members.
         workers: processes, all cores for None; `scheduler`: address of a Dask scheduler instead.
 
     Returns: counts of cases: ok, missing, failed.
@@ -76,16 +74,46 @@ def detect(
         _refuse([row.case_id for row in rows if predictions.source(row.case_id) is None], "no prediction", len(rows))
     folder = out / CHECKPOINTS
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        return _detect(rows, predictions, classes, protocol, out, about, workers, scheduler)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Refuse a second run that writes to the same folder at the same time; the lock ends with its process."""
+    with (folder / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PredictionError(
+                f"{folder.parent}: another `detect` is writing there; wait for it or give another --out"
+            ) from error
+        yield
+
+
+def _detect(
+    rows: Sequence[CaseRow],
+    predictions: Predictions,
+    classes: Sequence[str],
+    protocol: Protocol,
+    out: Path,
+    about: Mapping[str, Any],
+    workers: int | None,
+    scheduler: str | None,
+) -> dict[str, int]:
+    folder = out / CHECKPOINTS
     slim = _without_table(predictions)
     tasks = [Task(row, slim(row.case_id), tuple(classes), protocol, folder / f"{row.case_id}.json") for row in rows]
     left = [task for task in tasks if (_done(task) or {}).get("prediction", FAILED) == FAILED]
-    for _ in progress(_run(left, workers=workers, scheduler=scheduler), what="detect", total=len(left)):
+    for _ in progress(spread(work, left, workers=workers, scheduler=scheduler), what="detect", total=len(left)):
         pass
     results: dict[str, CaseResult] = {task.row.case_id: _required(task) for task in tasks}
     failed = [f"{name} ({one['problem']})" for name, one in sorted(results.items()) if one["prediction"] == FAILED]
     if protocol.missing == "error":
         _refuse(failed, "a prediction that cannot be used", len(rows))
-    patients = patient_table(rows, results, classes, score=protocol.score, missing=protocol.missing, unions=unions)
+    patients = patient_table(
+        rows, results, classes, score=protocol.score, missing=protocol.missing, unions=about.get("unions", {})
+    )
     _write(out, rows, results, predictions, classes, protocol, about, patients)
     shutil.rmtree(folder)
     return {kind: sum(one["prediction"] == kind for one in results.values()) for kind in (OK, MISSING, FAILED)}
@@ -174,12 +202,13 @@ def fingerprint(task: Task) -> str:
     """sha256 of all that decides a case's result: settings, labels, and size and time of its files."""
     row = task.row
     source = task.predictions.source(row.case_id)
-    files = [path for path in (source, row.mask) if path is not None]
-    files += sorted(source.iterdir()) if source is not None and source.is_dir() else []
+    files = [path for path in (source, row.mask, row.image) if path is not None]
+    files += [entry for folder in files if folder.is_dir() for entry in sorted(folder.iterdir())]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.exists()]
     content = [
         la_medical.__version__, task.protocol.to_dict(), list(task.classes), task.predictions.form,
         list(task.predictions.channels), sorted(task.predictions.values.items()),
+        sorted(task.predictions.unions.items()), row.space.name,
         task.predictions.table.get(row.case_id),
         dict(row.states), row.split, row.source, row.patient_id, sorted(row.mask_values.items()), stats,
     ]  # fmt: skip
@@ -202,64 +231,3 @@ def _required(task: Task) -> CaseResult:
     if result is None:
         raise PredictionError(f"{task.row.case_id}: its files changed while they were read; run the command again")
     return result
-
-
-def _run(tasks: Sequence[Task], *, workers: int | None, scheduler: str | None) -> Iterator[str]:
-    if scheduler:
-        yield from _on_cluster(tasks, scheduler)
-        return
-    count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
-    if count <= 1:
-        yield from map(work, tasks)
-        return
-    yield from _in_processes(tasks, count)
-
-
-def _in_processes(tasks: Iterable[Task], count: int) -> Iterator[str]:
-    """At most twice as many cases under way as there are processes, so memory does not grow with the cohort."""
-    import multiprocessing
-
-    with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = set()
-        remaining = iter(tasks)
-        try:
-            while True:
-                for task in remaining:
-                    waiting.add(pool.submit(work, task))
-                    if len(waiting) >= 2 * count:
-                        break
-                if not waiting:
-                    return
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BrokenProcessPool as error:
-            raise PredictionError(
-                "a worker process was ended from outside, often for lack of memory; run the command again with fewer "
-                "--workers: finished cases are kept"
-            ) from error
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _on_cluster(tasks: Sequence[Task], address: str) -> Iterator[str]:
-    """The same on a Dask cluster that sees the same paths."""
-    try:
-        from distributed import Client, as_completed
-    except ImportError as error:
-        raise InputError("--scheduler needs the extra `la_medical[cluster]` (dask, distributed)") from error
-    try:
-        client = Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise InputError(f"no Dask scheduler at {address} ({error}); start one with `dask scheduler`") from error
-    with client:
-        width = max(2, 2 * sum(client.nthreads().values()))
-        remaining = iter(tasks)
-        first = [task for _, task in zip(range(width), remaining, strict=False)]
-        under_way = as_completed([client.submit(work, task, pure=False) for task in first])
-        for future in under_way:
-            yield future.result()
-            following = next(remaining, None)
-            if following is not None:
-                under_way.add(client.submit(work, following, pure=False))

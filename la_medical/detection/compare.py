@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from la_medical.statistics.paired_tests import (
 
 PATIENT = ["source", "patient_id", "split"]
 
+MATCHING = {"match", "match_threshold", "distance_mm"}
+"""Settings that decide what a found lesion is."""
 BOOTSTRAP_FROM = 5
 """Positives and controls from which patients are drawn again: replicates of fewer repeat one another, and their
 intervals and p-values come out far too sure."""
@@ -48,13 +51,14 @@ def compare(
         PredictionError: other patients, other reference labels, or no class in common.
     """
     first, second = _read(Path(a)), _read(Path(b))
+    differing = _differing(Path(a), Path(b))
     names = [name for name in first["class"].unique() if name in set(second["class"])]
     if not names:
         raise PredictionError(f"{a} and {b} have no class in common")
     found: list[tuple[str, str, Comparison]] = []
     for name in names:
         one, other = _paired(first[first["class"] == name], second[second["class"] == name], name, Path(a), Path(b))
-        found += [(name, *entry) for entry in _endpoints(one, other, bootstraps, seed, confidence)]
+        found += [(name, *entry) for entry in _endpoints(one, other, bootstraps, seed, confidence, differing)]
     adjusted = holm([comparison.p_value for _, _, comparison in found])
     classes: dict[str, dict[str, Any]] = {name: {} for name in names}
     for (name, endpoint, comparison), p_value in zip(found, adjusted, strict=True):
@@ -71,6 +75,7 @@ def compare(
         "endpoints": len(found),
         "patients": int(len(first) / max(1, first["class"].nunique())),
         "settings": {"bootstraps": bootstraps, "seed": seed, "confidence": confidence, "margin": margin},
+        "protocols_differ_in": differing,
         "classes": classes,
     }
 
@@ -103,16 +108,33 @@ def _paired(one: pd.DataFrame, other: pd.DataFrame, name: str, a: Path, b: Path)
     return mine, theirs
 
 
+def _differing(a: Path, b: Path) -> dict[str, list[Any]]:
+    """Settings of `detect` that the two sides do not share: setting to its value for `a` and `b`."""
+    mine, theirs = (read_json(folder / "metrics.json").get("protocol", {}) for folder in (a, b))
+    return {
+        key: [mine.get(key), theirs.get(key)] for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)
+    }
+
+
 def _endpoints(
-    one: pd.DataFrame, other: pd.DataFrame, bootstraps: int, seed: int, confidence: float
+    one: pd.DataFrame,
+    other: pd.DataFrame,
+    bootstraps: int,
+    seed: int,
+    confidence: float,
+    differing: Mapping[str, Any],
 ) -> list[tuple[str, Comparison]]:
     truth = one["truth"].to_numpy(dtype=bool)
     entries: list[tuple[str, Comparison]] = []
     for endpoint, among, right in (("sensitivity", truth, True), ("specificity", ~truth, False)):
         entries.append((endpoint, _proportions(one, other, "called", among, right, confidence)))
-    entries.append(
-        ("location_aware_sensitivity", _proportions(one, other, "located", _sized(one, truth), True, confidence))
+    rules = sorted(MATCHING & set(differing))
+    located = (
+        Comparison(method="exact McNemar", reason=f"candidates were matched by different rules ({', '.join(rules)})")
+        if rules
+        else _proportions(one, other, "located", _sized(one, truth), True, confidence)
     )
+    entries.append(("location_aware_sensitivity", located))
     mine, theirs = (frame["score"].to_numpy(dtype=np.float64) for frame in (one, other))
     entries.append(("auroc", delong_paired(truth, mine, theirs, confidence=confidence)))
     positives, controls = int(truth.sum()), int((~truth).sum())
@@ -142,7 +164,9 @@ def _sized(frame: pd.DataFrame, truth: np.ndarray) -> np.ndarray:
 def _proportions(
     one: pd.DataFrame, other: pd.DataFrame, column: str, among: np.ndarray, right: bool, confidence: float
 ) -> Comparison:
-    if one[column].isna().any() or other[column].isna().any():
+    if one["called"].isna().any() or other["called"].isna().any():
         return Comparison(method="exact McNemar", reason="evaluated without an operating point")
+    if one[column].isna().any() or other[column].isna().any():
+        return Comparison(method="exact McNemar", reason="a table of scores does not say where")
     mine, theirs = (frame[column].to_numpy(dtype=bool)[among] == right for frame in (one, other))
     return paired_proportions(mine, theirs, confidence=confidence)

@@ -38,7 +38,7 @@ def dicom_files(path: Path) -> list[Path]:
 
 def read_class_maps(
     path: Path, space: LabelSpace, onto: Grid | None
-) -> tuple[Grid, dict[str, NDArray[Any]], dict[str, str]]:
+) -> tuple[Grid, dict[str, NDArray[Any]], dict[str, str], list[str]]:
     """Map of each class that has a segment (the largest value where several files or segments say one class).
 
     Args:
@@ -47,10 +47,11 @@ def read_class_maps(
         onto: grid of the image. Segments that only start or end elsewhere are copied onto it exactly; those of another
             spacing or direction stay in their own grid.
 
-    Returns: the grid, maps (X, Y, Z) of 0/1 or 0..1, and sha256 by file name. Raises `GeometryError`.
+    Returns: the grid, maps (X, Y, Z) of 0/1 or 0..1, sha256 by file name, and what was left out in words (contours
+    outside the image, say). Raises `GeometryError`.
     """
     maps: dict[str, NDArray[Any]] = {}
-    digests = {}
+    digests, notes = {}, []
     grid: Grid | None = onto
     for file in dicom_files(path):
         segmentation = _on_image(file, onto)
@@ -59,19 +60,20 @@ def read_class_maps(
             raise GeometryError(f"{file}: another geometry than the segmentations beside it: {grid.difference(own)}")
         grid = own
         digests[file.name] = sha256_of(file)
+        notes += [f"{file.name}: {note}" for note in segmentation.notes]
         for number, name in segmentation.classes(space).items():
             before = maps.get(name)
             maps[name] = segmentation.maps[number] if before is None else np.maximum(before, segmentation.maps[number])
     if grid is None:
         raise GeometryError(f"{path}: no segmentation in it")
-    return grid, maps, digests
+    return grid, maps, digests, notes
 
 
 def read_segments(
     path: Path, wanted: Sequence[str], space: LabelSpace, onto: Grid | None, digests: dict[str, str]
 ) -> Iterator[tuple[str, ProbabilityMap]]:
     """Probability maps of a predicted SEG; a class without a segment is nowhere. Raises `PredictionError`."""
-    grid, maps, own = read_class_maps(path, space, onto)
+    grid, maps, own, _ = read_class_maps(path, space, onto)
     digests.update(own)
     if not maps:
         raise PredictionError(f"{path}: none of its segments is a class of label space {space.name}")
@@ -82,9 +84,19 @@ def read_segments(
         yield name, as_probabilities(np.asfortranarray(raw), grid, (1.0, 0.0), f"{path} ({name})")
 
 
-def reference_masks(maps: Mapping[str, NDArray[Any]], classes: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
-    """Reference segments as masks: a voxel belongs to a class where its value is at least one half."""
-    return {name: np.asfortranarray(maps[name] >= 0.5) for name in classes if name in maps}
+def reference_masks(
+    maps: Mapping[str, NDArray[Any]], classes: Sequence[str], unions: Mapping[str, Sequence[str]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Reference segments as masks: a voxel belongs to a class where its value is at least one half.
+
+    `unions`: class to members, whose voxels are voxels of the union too, as in a label map.
+    """
+    masks = {}
+    for name in classes:
+        parts = [maps[one] for one in (name, *unions.get(name, ())) if one in maps]
+        if parts:
+            masks[name] = np.asfortranarray(np.logical_or.reduce([part >= 0.5 for part in parts]))
+    return masks
 
 
 def _on_image(file: Path, onto: Grid | None) -> Any:
@@ -95,5 +107,8 @@ def _on_image(file: Path, onto: Grid | None) -> Any:
         return read_segmentation(file)
     try:
         return read_segmentation(file, SeriesGrid(onto.shape, onto.affine))
-    except GeometryError:
-        return read_segmentation(file)  # its own grid: whoever compares grids says how they differ, or resamples
+    except GeometryError as first:
+        try:
+            return read_segmentation(file)  # its own grid: whoever compares grids says how they differ, or resamples
+        except GeometryError:
+            raise first from None  # an RTSTRUCT has no grid of its own

@@ -15,7 +15,7 @@ from la_medical.artifacts import sha256_of, write_json, written_whole
 from la_medical.detection.confusion import confusion
 from la_medical.detection.operating_point import OperatingPoint, read_point, refuse_shared, shift
 from la_medical.detection.resampling import Settings
-from la_medical.detection.selection import classes_of
+from la_medical.detection.selection import ANY, classes_of
 from la_medical.detection.sensitivity import ClassResult, evaluate_class
 from la_medical.detection.tables import CandidatesFolder, read_candidates
 from la_medical.errors import PredictionError
@@ -70,7 +70,7 @@ def evaluate(
         who = controls or (at.controls if at else "all")
         results[name] = evaluate_class(folder, name, split=split, point=at, controls=who, settings=chosen)
         if at:
-            results[name].metrics["operating_point"] = _point_content(at, results[name].metrics)
+            results[name].metrics["operating_point"] = _point_content(at, results[name].metrics, chosen.confidence)
     sentences = [sentence(by_name[name], results[name].metrics, split, chosen) for name in names if name in by_name]
     metrics = {
         **_header(folder, split, chosen),
@@ -142,7 +142,7 @@ def _words(figure: Mapping[str, Any], level: str) -> str:
     )
 
 
-def _point_content(point: OperatingPoint, metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _point_content(point: OperatingPoint, metrics: Mapping[str, Any], confidence: float) -> dict[str, Any]:
     """Wanted, achieved where it was chosen, achieved here, and how far they lie apart."""
     moved = {}
     for kind in ("sensitivity", "specificity"):
@@ -151,7 +151,7 @@ def _point_content(point: OperatingPoint, metrics: Mapping[str, Any]) -> dict[st
             np.nan if now["estimate"] is None else now["estimate"],
             numerator=now["numerator"], denominator=now["denominator"],
         )  # fmt: skip
-        moved[kind] = shift(point.achieved[kind], estimate).to_dict()
+        moved[kind] = shift(point.achieved[kind], estimate, confidence).to_dict()
     return {
         "threshold": point.threshold,
         "score": point.score,
@@ -170,11 +170,26 @@ def _check_protocol(point: OperatingPoint, folder: CandidatesFolder) -> None:
     mine = {key: value for key, value in folder.protocol["protocol"].items() if key in _DECIDE_SCORES}
     theirs = {key: value for key, value in point.protocol.items() if key in _DECIDE_SCORES}
     differing = sorted(key for key in _DECIDE_SCORES if mine.get(key) != theirs.get(key))
+    tables = [form == "scores" for form in (point.chosen_on.get("prediction_form"), folder.protocol["prediction_form"])]
+    if tables[0] != tables[1]:
+        raise PredictionError(
+            f"the operating point for {point.name} was chosen on {_form(tables[0])}, these candidates come from "
+            f"{_form(tables[1])}: their scores cannot be compared; choose a point on predictions of the same form"
+        )
+    if point.name == ANY and point.chosen_on.get("classes") != list(folder.classes):
+        raise PredictionError(
+            f"the operating point for any lesion was chosen on classes {point.chosen_on.get('classes')}, these "
+            f"candidates have {list(folder.classes)}; run `detect` with the same --classes"
+        )
     if differing:
         raise PredictionError(
             f"the operating point for {point.name} was chosen with {differing[0]} = {theirs.get(differing[0])!r}, "
             f"these candidates were made with {mine.get(differing[0])!r}; run `detect` with the same settings"
         )
+
+
+def _form(table: bool) -> str:
+    return "a table of scores" if table else "probability maps"
 
 
 _DECIDE_SCORES = (
@@ -200,6 +215,7 @@ def _header(folder: CandidatesFolder, split: str, settings: Settings) -> dict[st
             "confidence": settings.confidence,
             "prevalence": settings.prevalence,
         },
+        "protocol": folder.protocol["protocol"],
         "positive_rule": folder.protocol["positive_rule"],
         "patients": {
             "total": len(patients),

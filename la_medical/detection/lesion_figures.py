@@ -71,7 +71,7 @@ def lesion_figures(
         for rate, one in zip(RATES, found, strict=False)
     ]
     hit = _found_at(lesions, candidates, column, threshold)
-    content["lesions_by_size"] = by_size(lesions["diameter_mm"].to_numpy(), hit) if point else []
+    content["lesions_by_size"] = by_size(lesions["diameter_mm"].to_numpy(), hit, settings.confidence) if point else []
     return content, froc_curve(results) if len(lesions) else None
 
 

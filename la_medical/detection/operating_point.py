@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from la_medical.artifacts import read_json, write_json
+from la_medical.detection.patients import KINDS
 from la_medical.detection.selection import Selected, select
 from la_medical.detection.tables import CandidatesFolder
 from la_medical.errors import PredictionError
@@ -73,6 +74,8 @@ def choose(
     if (specificity is None) == (sensitivity is None):
         raise PredictionError("give one target: a specificity or a sensitivity")
     _refuse_shared_with_test(folder, split)
+    if not 0 <= min_volume_mm3 < math.inf:
+        raise PredictionError(f"minimum volume {min_volume_mm3}: expected mm3, from 0")
     chosen = select(folder, name, split=split, controls=controls, kind=score, min_volume_mm3=min_volume_mm3)
     positives, negatives = int(chosen.truth.sum()), int((~chosen.truth).sum())
     if not positives or not negatives:
@@ -103,6 +106,10 @@ def choose(
             "split": split,
             "positives": positives,
             "controls": negatives,
+            "left_out": chosen.left_out,
+            "without_prediction_scored_0": int((chosen.table["prediction"] != "ok").sum()),
+            "classes": list(folder.classes),
+            "prediction_form": folder.protocol["prediction_form"],
             "candidates_sha256": folder.sha256,
             "manifest_sha256": folder.protocol["manifest"]["sha256"],
             "patients": sorted(_hashed(folder.patients[_on(folder, split)], folder.sha256)),
@@ -140,7 +147,8 @@ def shift(before: dict[str, Any], now: Estimate, confidence: float = 0.95) -> Es
 
 def write_point(point: OperatingPoint, path: str | Path) -> None:
     """Write the point as JSON."""
-    write_json(path, {"schema_version": SCHEMA_VERSION, "class": point.name, **asdict(point)})
+    content = asdict(point)
+    write_json(path, {"schema_version": SCHEMA_VERSION, "class": content.pop("name"), **content})
 
 
 def read_point(path: str | Path) -> OperatingPoint:
@@ -148,16 +156,38 @@ def read_point(path: str | Path) -> OperatingPoint:
     content = read_json(path)
     if not isinstance(content, dict) or content.pop("schema_version", None) != SCHEMA_VERSION:
         raise PredictionError(f"{path}: not an operating point; make it with `la-medical operating-point`")
-    content.pop("class", None)
     try:
-        point = OperatingPoint(**content)
-        usable = math.isfinite(float(point.threshold)) and isinstance(point.chosen_on["patients"], list)
-        usable = usable and len(point.wanted) == 1 and math.isfinite(float(point.min_volume_mm3))
-    except (TypeError, ValueError, KeyError) as error:
+        point = OperatingPoint(name=content.pop("class"), **content)
+        wrong = _unusable(point)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise PredictionError(f"{path}: not a whole operating point ({error}); make it again") from error
-    if not usable:
-        raise PredictionError(f"{path}: not a usable operating point; make it with `la-medical operating-point`")
+    if wrong:
+        raise PredictionError(
+            f"{path}: not a usable operating point ({wrong}); make it with `la-medical operating-point`"
+        )
     return point
+
+
+def _unusable(point: OperatingPoint) -> str:
+    """The first field that holds something else than `write_point` writes, "" for none."""
+    chosen_on, achieved = point.chosen_on, point.achieved
+    checks = {
+        "class": isinstance(point.name, str),
+        "controls": isinstance(point.controls, str),
+        "score": point.score in KINDS,
+        "threshold": 0 <= float(point.threshold) < math.inf,
+        "min_volume_mm3": 0 <= float(point.min_volume_mm3) < math.inf,
+        "wanted": len(point.wanted) == 1
+        and all(kind in achieved and 0 < float(value) <= 1 for kind, value in point.wanted.items()),
+        "achieved": all(
+            0 <= float(one["numerator"]) <= float(one["denominator"]) and 0 <= float(one["estimate"]) <= 1
+            for one in (achieved["sensitivity"], achieved["specificity"])
+        ),
+        "reached": isinstance(point.reached, bool),
+        "chosen_on": isinstance(chosen_on["patients"], list) and isinstance(chosen_on["candidates_sha256"], str),
+        "protocol": isinstance(point.protocol, dict),
+    }
+    return next((name for name, good in checks.items() if not good), "")
 
 
 def refuse_shared(point: OperatingPoint, folder: CandidatesFolder, split: str) -> None:

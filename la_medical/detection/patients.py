@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from la_medical.detection.case import FAILED, MISSING, OK, CaseResult
 from la_medical.detection.reference import STRATA_COLUMNS, CaseRow
 
 KINDS = ("max_candidate", "max_voxel", "volume")
-NORMAL, UNKNOWN = "normal", "unknown"
+NORMAL, UNKNOWN, SEVERAL = "normal", "unknown", "several"
 
 
 def patient_table(
@@ -22,7 +22,7 @@ def patient_table(
     *,
     score: str,
     missing: str,
-    unions: Sequence[str] = (),
+    unions: Collection[str] = (),
 ) -> pd.DataFrame:
     """One row a patient and split, sorted by source, patient and split.
 
@@ -33,12 +33,7 @@ def patient_table(
     groups: dict[tuple[str, str, str], list[CaseRow]] = {}
     for row in sorted(rows, key=lambda one: (one.source, one.patient_id, one.split, one.case_id)):
         groups.setdefault((row.source, row.patient_id, row.split), []).append(row)
-    frame = pd.DataFrame([_patient(members, results, classes, score, missing) for members in groups.values()])
-    plain = [name for name in classes if name not in unions]
-    states = frame[[f"label.{name}" for name in classes]].astype("Int8")
-    frame["reference_class"] = [
-        _reference_class(dict(zip(classes, values, strict=True)), plain) for values in states.itertuples(index=False)
-    ]
+    frame = pd.DataFrame([_patient(members, results, classes, score, missing, unions) for members in groups.values()])
     for name in classes:
         frame[f"label.{name}"] = frame[f"label.{name}"].astype("Int8")
         for column in (f"score.{name}", *(f"{kind}.{name}" for kind in KINDS)):
@@ -46,20 +41,25 @@ def patient_table(
     return frame
 
 
-def _reference_class(states: Mapping[str, Any], plain: Sequence[str]) -> str:
+def _reference_class(known: Mapping[str, int | None], unions: Collection[str]) -> str:
     """The positive class, several joined by `+`, `normal` when all are known to be absent, or `unknown`."""
-    known = {name: None if pd.isna(state) else int(state) for name, state in states.items()}
-    positive = [name for name in plain if known[name] == 1] or [name for name in known if known[name] == 1]
+    positive = [name for name, state in known.items() if state == 1]
     if positive:
-        return "+".join(positive)
-    return NORMAL if all(known[name] == 0 for name in known) else UNKNOWN
+        return "+".join([name for name in positive if name not in unions] or positive)
+    return NORMAL if all(state == 0 for state in known.values()) else UNKNOWN
 
 
 def _patient(
-    members: Sequence[CaseRow], results: Mapping[str, CaseResult], classes: Sequence[str], score: str, missing: str
+    members: Sequence[CaseRow],
+    results: Mapping[str, CaseResult],
+    classes: Sequence[str],
+    score: str,
+    missing: str,
+    unions: Collection[str],
 ) -> dict[str, Any]:
     first = members[0]
     states = {name: _state([row.states[name] for row in members]) for name in classes}
+    has = {name: _state([row.diagnoses[name] for row in members]) for name in first.diagnoses}
     there = [results[row.case_id] for row in members]
     answered = [one for one in there if one["prediction"] == OK]
     kinds = [one["prediction"] for one in there if one["prediction"] != OK]
@@ -70,11 +70,11 @@ def _patient(
         "split": first.split,
         "cases": len(members),
         "case_ids": " ".join(row.case_id for row in members),
-        "reference_class": UNKNOWN,
+        "reference_class": _reference_class(has, unions),
         "prediction": OK if used else FAILED if FAILED in kinds else MISSING,
         "cases_without_prediction": len(kinds),
         "problem": "; ".join(dict.fromkeys(one["problem"] for one in there if one["problem"])),
-        **{name: first.describes.get(name, "") for name in STRATA_COLUMNS},
+        **{name: _described([row.describes.get(name, "") for row in members], name) for name in STRATA_COLUMNS},
     }
     for name in classes:
         content[f"label.{name}"] = states[name]
@@ -87,6 +87,12 @@ def _patient(
             content[f"{kind}.{name}"] = max(values) if values else empty
         content[f"score.{name}"] = content[f"{score}.{name}"]
     return content
+
+
+def _described(values: Sequence[str], name: str) -> str:
+    """What the volumes of a patient agree on; the first age, and `several` of anything else that differs."""
+    stated = list(dict.fromkeys(value for value in values if value))
+    return SEVERAL if len(stated) > 1 and name != "age" else next(iter(stated), "")
 
 
 def _state(states: Sequence[int | None]) -> int | None:

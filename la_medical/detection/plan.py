@@ -9,11 +9,11 @@ from typing import Any
 
 from la_medical.artifacts import sha256_of
 from la_medical.detection.cohort import detect
-from la_medical.detection.prediction_files import Predictions, open_predictions, whole_space
+from la_medical.detection.prediction_files import Predictions, open_predictions
 from la_medical.detection.protocol import PICAI, PICAI_MIN_VOXELS, Protocol
-from la_medical.detection.reference import case_rows
+from la_medical.detection.reference import case_rows, diagnosed
+from la_medical.detection.unions import lesion_classes, whole_space
 from la_medical.errors import LabelError, PredictionError
-from la_medical.labels import LabelSpace
 from la_medical.manifest import Manifest, read_manifest
 
 ALL_SPLITS = "all"
@@ -71,11 +71,10 @@ def detect_manifest(
         "rows_without_known_label": len(chosen) - len(rows),
         "patients_known": bool((chosen.table["patient_id"] != "").all()),
         "phantom": phantom or any(card.phantom for card in chosen.cards.values()),
+        "reference_classes": diagnosed(chosen, evaluated),
+        "unions": {union.name: list(union.union_of) for union in whole_space(chosen.space).classes if union.union_of},
     }
-    unions = [name for name in evaluated if whole_space(chosen.space)[name].union_of]
-    return detect(
-        rows, found, evaluated, settings, Path(out), about=about, unions=unions, workers=workers, scheduler=scheduler
-    )
+    return detect(rows, found, evaluated, settings, Path(out), about=about, workers=workers, scheduler=scheduler)
 
 
 def picai_protocol(**settings: Any) -> Protocol:
@@ -116,11 +115,5 @@ def _evaluated(manifest: Manifest, predictions: Predictions, wanted: Sequence[st
             f"{predictions.root} holds {', '.join(channels)}, {manifest.named} labels {', '.join(manifest.classes)}: "
             "no class in common; rename the channels or give --classes"
         )
-    lesions = _lesion_classes(manifest.space)
+    lesions = lesion_classes(manifest.space)
     return [name for name in both if name in lesions] or both
-
-
-def _lesion_classes(space: LabelSpace) -> set[str]:
-    """Unions and their members."""
-    unions = [label for label in whole_space(space).classes if label.union_of]
-    return {label.name for label in unions} | {member for label in unions for member in label.union_of}

@@ -1,4 +1,4 @@
-"""The forms predictions come in: one 4D file a case, one map a class, label maps, DICOM SEG, a table of scores."""
+"""The forms predictions come in: 4D files, nnU-Net's .npz, one map a class, label maps, DICOM SEG, tables of scores."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from la_medical.artifacts import read_json
+from la_medical.detection.channel_names import names_in, nnunet_labels
+from la_medical.detection.components import bounding_box, slice_maxima
+from la_medical.detection.nnunet_probabilities import Channels, channels_of, read_probabilities
 from la_medical.detection.score_table import read_score_table
-from la_medical.detection.unions import needed, with_unions
+from la_medical.detection.unions import needed, whole_space, with_unions
 from la_medical.detection.volumes import VOLUME_SUFFIXES, ProbabilityMap, as_probabilities, open_volume
 from la_medical.errors import PredictionError
 from la_medical.grid import Grid
-from la_medical.labels import LabelSpace, packaged_label_spaces
+from la_medical.labels import LabelSpace
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Predictions of many cases in one place.
 
-    `form`: `channels` (4D, or 3D of one class), `per_class` (`<case_id>/<class>.nii.gz`), `label_map`, `dicom_seg` or
-    `scores`. `channels`: its classes in order. `values`: label map value to class. `table`: case to class to score.
-    `unions`: classes without a channel, made from those of their members.
+    `form`: `channels` (4D, or 3D of one class), `nnunet` (`<case_id>.npz`), `per_class`
+    (`<case_id>/<class>.nii.gz`), `label_map`, `dicom_seg` or `scores`. `channels`: its classes in order. `values`:
+    label map value to class. `table`: case to class to score. `unions`: classes without a channel, made from those of
+    their members. `regions`: nnU-Net's channels are regions, without one of the background.
     """
 
     root: Path
@@ -34,6 +38,7 @@ class Predictions:
     table: Mapping[str, Mapping[str, float]]
     single: bool = False
     unions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    regions: bool = False
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -50,7 +55,7 @@ class Predictions:
             return replace(self, unions={name: (*members, name) for name, members in known.items()})
         made = {n: m for n, m in known.items() if n not in self.channels and set(m) <= set(self.channels)}
         table = {
-            case: {**row, **{name: max(row[member] for member in members) for name, members in made.items()}}
+            case: {**row, **{name: float(np.max([row[one] for one in members])) for name, members in made.items()}}
             for case, row in self.table.items()
         }
         return replace(self, unions=made, table=table)
@@ -65,6 +70,10 @@ class Predictions:
         if self.form == "per_class":
             return self.with_unions_of(whole)
         names = {name: space.find(name) or name for name in self.channels}
+        if self.form != "label_map" and len(set(names.values())) < len(names):
+            raise PredictionError(
+                f"{self.root}: channels {', '.join(names)} are not different classes of label space {space.name}"
+            )
         named = replace(
             self,
             channels=tuple(names.values()),
@@ -82,6 +91,9 @@ class Predictions:
             return folder if folder.is_dir() and _volumes(folder) else None
         if self.form == "dicom_seg":
             return next((p for p in (self.root / f"{case_id}.dcm", self.root / case_id) if p.exists()), None)
+        if self.form == "nnunet":
+            path = self.root / f"{case_id}.npz"
+            return path if path.is_file() else None
         return _volume(self.root, case_id)
 
     def maps(
@@ -108,6 +120,9 @@ class Predictions:
             from la_medical.detection.dicom_masks import read_segments
 
             yield from read_segments(source, wanted, space, onto, digests)
+        elif self.form == "nnunet":
+            channels = Channels(self.channels, self.regions)
+            yield from read_probabilities(source, channels, wanted, onto, digests, single=self.single)
         elif self.form == "label_map":
             yield from self._label_map(source, wanted, digests)
         else:
@@ -143,21 +158,16 @@ class Predictions:
             raise PredictionError(f"{path}: {stored.channels} channels; a label map is 3D")
         raw = next(stored.maps)
         digests[path.name] = stored.sha256
-        high = float(raw.max())
-        if raw.min() < 0 or high > max(self.values) or (raw.dtype.kind == "f" and (raw != np.rint(raw)).any()):
+        strange = _strange_value(raw, self.values)
+        if strange is not None:
             raise PredictionError(
-                f"{path}: values up to {high:g} in a label map whose values are {sorted(self.values)}; a probability "
+                f"{path}: value {strange:g} in a label map whose values are 0 and {sorted(self.values)}; a probability "
                 "map of one class needs labels.json with its channel"
             )
         for name in wanted:
             mine = [value for value, of in self.values.items() if of == name]
             inside = (raw == mine[0]) if len(mine) == 1 else np.isin(raw, mine)
             yield name, ProbabilityMap(inside.view(np.uint8), stored.grid, 1, self.single)
-
-
-def whole_space(space: LabelSpace) -> LabelSpace:
-    """The packaged space of this name: a manifest's own has lost the unions whose members it does not label."""
-    return LabelSpace.load(space.name) if space.name in packaged_label_spaces() else space
 
 
 def open_predictions(
@@ -183,7 +193,9 @@ def open_predictions(
         raise PredictionError(f"{root}: no such folder of predictions (a table of scores ends in .csv or .parquet)")
     if values is not None:
         return Predictions(root, "label_map", tuple(dict.fromkeys(values.values())), dict(values), {}, single)
-    channels, named = _names(root)
+    if any(root.glob("*.npz")):
+        return _nnunet(root, single)
+    channels, named = names_in(root)
     if channels:
         return Predictions(root, "channels", channels, {}, {}, single)
     if named:
@@ -195,6 +207,14 @@ def open_predictions(
     if any(root.glob("*.dcm")) or any(root.glob("*/*.dcm")):
         return Predictions(root, "dicom_seg", tuple(classes or ()), {}, {}, single)
     return _unnamed(root, classes, single)
+
+
+def _nnunet(root: Path, single: bool) -> Predictions:
+    try:
+        channels = channels_of(nnunet_labels(root))
+    except (TypeError, ValueError) as error:
+        raise PredictionError(f"{root / 'dataset.json'}: {error}") from error
+    return Predictions(root, "nnunet", channels.names, {}, {}, single, regions=channels.regions)
 
 
 def _unnamed(root: Path, classes: Sequence[str] | None, single: bool) -> Predictions:
@@ -210,30 +230,14 @@ def _unnamed(root: Path, classes: Sequence[str] | None, single: bool) -> Predict
     return Predictions(root, "channels", tuple(classes), {}, {}, single)
 
 
-def _names(root: Path) -> tuple[tuple[str, ...], dict[int, str]]:
-    """Channels of labels.json, or label map values of labels.json or of nnU-Net's dataset.json."""
-    for name in ("labels.json", "dataset.json"):
-        if not (root / name).is_file():
-            continue
-        content = read_json(root / name)
-        try:
-            if "channels" in content and name == "labels.json":
-                return tuple(map(str, content["channels"])), {}
-            return (), _label_values(content["labels"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise PredictionError(
-                f'{root / name}: expected {{"channels": [...]}} or {{"labels": {{name: value}}}} ({error})'
-            ) from error
-    return (), {}
-
-
-def _label_values(labels: Mapping[str, Any]) -> dict[int, str]:
-    """`{"1": "pdac"}` or nnU-Net's `{"background": 0, "pdac": 1}` (regions as lists are refused)."""
-    if all(str(key).isdigit() for key in labels):
-        pairs = {int(key): str(value) for key, value in labels.items()}
-    else:
-        pairs = {int(value): str(key) for key, value in labels.items()}
-    return {value: name for value, name in sorted(pairs.items()) if value != 0}
+def _strange_value(raw: NDArray[Any], values: Mapping[int, str]) -> float | None:
+    """A value of a label map that has no name, None where there is none; looks at the voxels that are not 0 only."""
+    if raw.dtype.kind != "u" and not raw.min() >= 0:
+        return float(raw.min())
+    lowest = 1 if raw.dtype.kind in "ui" else np.finfo(raw.dtype).smallest_subnormal
+    box = bounding_box(raw, lowest, slice_maxima(raw))
+    there = set(np.unique(raw[box]).tolist()) if box else set()
+    return min(there - {0, *values}, default=None)
 
 
 def _volumes(folder: Path) -> list[Path]:

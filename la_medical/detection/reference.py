@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from la_medical.detection.candidates import reference_lesions
 from la_medical.detection.components import Component, bounding_box, slice_maxima
+from la_medical.detection.unions import lesion_classes, whole_space
 from la_medical.detection.volumes import NIFTI_SUFFIXES, VOLUME_SUFFIXES, open_volume
 from la_medical.errors import GeometryError, ManifestError, PredictionError
 from la_medical.grid import Grid, resample
@@ -25,8 +26,10 @@ from la_medical.nifti import read_grid
 class CaseRow:
     """One row of the manifest, as a worker needs it.
 
-    `states`: class to 1, 0 or None (unknown). `mask_values`: value to the classes of such a voxel. `describes`:
-    metadata for strata. `space`: tells classes by the codes and labels of DICOM segments.
+    `states`: class to 1, 0 or None (unknown), of the evaluated classes. `diagnoses`: the same of every lesion class the
+    manifest labels, so that a patient with a cyst is no normal one for a model of PDAC alone. `mask_values`: value to
+    the classes of such a voxel. `describes`: metadata for strata. `space`: tells classes by the codes and labels of
+    DICOM segments.
     """
 
     case_id: str
@@ -34,6 +37,7 @@ class CaseRow:
     source: str
     split: str
     states: Mapping[str, int | None]
+    diagnoses: Mapping[str, int | None]
     image: Path | None
     mask: Path | None
     mask_values: Mapping[int, tuple[str, ...]]
@@ -61,13 +65,14 @@ def case_rows(
     space = _without_exclusions(manifest.space)
     states = implied(UncertainPolicy(uncertain).apply(manifest.states(), manifest.classes).astype(np.float64), space)
     chosen = states[:, [manifest.classes.index(name) for name in classes]]
+    patient_classes = diagnosed(manifest, classes)
+    diagnoses = states[:, [manifest.classes.index(name) for name in patient_classes]]
     images, masks = manifest.file_paths("image"), manifest.file_paths("mask")
     columns = [name for name in STRATA_COLUMNS if name in manifest.table.columns]
     rows = []
     for number, record in enumerate(manifest.table.to_dict("records")):
         if np.isnan(chosen[number]).all():
             continue
-        known = {c: None if np.isnan(v) else int(v) for c, v in zip(classes, chosen[number], strict=True)}
         is_label_map = record["mask"].endswith(VOLUME_SUFFIXES)  # DICOM objects name their segments
         values = _mask_values(manifest, record["source"], classes, mask_values) if is_label_map else {}
         rows.append(
@@ -76,15 +81,29 @@ def case_rows(
                 patient_id=record["patient_id"] or record["case_id"],
                 source=record["source"],
                 split=record["split"],
-                states=known,
+                states=_known(classes, chosen[number]),
+                diagnoses=_known(patient_classes, diagnoses[number]),
                 image=images[number],
                 mask=masks[number],
                 mask_values=values,
                 describes={name: record[name] for name in columns},
-                space=manifest.space,
+                space=whole_space(manifest.space),
             )
         )
     return rows
+
+
+def diagnosed(manifest: Manifest, evaluated: Sequence[str]) -> list[str]:
+    """Classes that say what a patient has: the evaluated ones and every other lesion class the manifest labels.
+
+    Where the label space does not say which classes are lesions, all of them.
+    """
+    lesions = lesion_classes(manifest.space) or set(manifest.classes)
+    return [name for name in manifest.classes if name in lesions or name in evaluated]
+
+
+def _known(classes: Sequence[str], states: NDArray[np.float64]) -> dict[str, int | None]:
+    return {name: None if np.isnan(state) else int(state) for name, state in zip(classes, states, strict=True)}
 
 
 STRATA_COLUMNS = ("site", "phase", "sex", "age")
@@ -100,8 +119,7 @@ def read_reference(row: CaseRow) -> Reference:
     lesions: dict[str, list[Component]] = {name: [] for name, state in row.states.items() if state == 0}
     if row.mask is None:
         return Reference(_image_grid(row.image), lesions)
-    grid, masks, sha256 = _masks(row)
-    problems = []
+    grid, masks, sha256, problems = _masks(row)
     for name, state in row.states.items():
         found = reference_lesions(masks[name].inside, start=masks[name].start) if name in masks else []
         if state == 1:
@@ -138,8 +156,8 @@ class PartMask:
     inside: NDArray[np.bool_]
 
 
-def _masks(row: CaseRow) -> tuple[Grid, dict[str, PartMask], str]:
-    """Mask of each class that is known to be present or absent."""
+def _masks(row: CaseRow) -> tuple[Grid, dict[str, PartMask], str, list[str]]:
+    """Mask of each class that is known to be present or absent, sha256, and what could not be read of it in words."""
     path = row.mask
     if path is None or not path.exists():
         raise ManifestError(f"{row.case_id}: mask {path} does not exist; correct the manifest or blank the cell")
@@ -167,15 +185,17 @@ def _masks(row: CaseRow) -> tuple[Grid, dict[str, PartMask], str]:
     for name in row.states:
         values = [value for value in present if name in row.mask_values[value]]
         masks[name] = PartMask(start, np.isin(part, values))
-    return stored.grid, masks, stored.sha256
+    return stored.grid, masks, stored.sha256, []
 
 
-def _dicom_masks(path: Path, row: CaseRow) -> tuple[Grid, dict[str, PartMask], str]:
+def _dicom_masks(path: Path, row: CaseRow) -> tuple[Grid, dict[str, PartMask], str, list[str]]:
     from la_medical.detection.dicom_masks import read_class_maps, reference_masks
 
-    grid, maps, digests = read_class_maps(path, row.space, _image_grid(row.image))
-    masks = reference_masks(maps, tuple(row.states))
-    return grid, {name: PartMask((0, 0, 0), mask) for name, mask in masks.items()}, "/".join(digests.values())
+    grid, maps, digests, notes = read_class_maps(path, row.space, _image_grid(row.image))
+    unions = {label.name: label.union_of for label in row.space.classes}
+    masks = reference_masks(maps, tuple(row.states), unions)
+    parts = {name: PartMask((0, 0, 0), mask) for name, mask in masks.items()}
+    return grid, parts, "/".join(digests.values()), notes
 
 
 def _whole_numbers(mask: NDArray[Any], path: Path) -> NDArray[np.int32]:
@@ -215,7 +235,7 @@ def _mask_values(
         stated = {1: (manifest.classes[0],)}
     else:
         stated = _packaged_values(manifest, source)
-    unions = {label.name: set(label.union_of) for label in manifest.space.classes if label.union_of}
+    unions = {label.name: set(label.union_of) for label in whole_space(manifest.space).classes if label.union_of}
     values = {}
     for value, names in stated.items():
         spelled = {manifest.space.find(name) or name for name in names}

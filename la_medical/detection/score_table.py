@@ -22,6 +22,8 @@ def read_score_table(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, f
     columns = {name: str(name).split(".", 1)[1] for name in frame.columns if str(name).startswith(("prob.", "score."))}
     if "case_id" not in frame.columns or not columns:
         raise PredictionError(f"{path}: a table of scores has case_id and prob.<class> columns, has {list(frame)}")
+    if len(set(columns.values())) < len(columns):
+        raise PredictionError(f"{path}: two columns for one class among {', '.join(columns)}; keep one")
     frame["case_id"] = frame["case_id"].astype(str)
     if frame["case_id"].duplicated().any():
         raise PredictionError(f"{path}: case_id {frame['case_id'][frame['case_id'].duplicated()].iloc[0]!r} twice")

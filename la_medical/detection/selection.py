@@ -71,7 +71,7 @@ def select(
         min_volume_mm3: smaller candidates do not count for the score.
 
     Raises:
-        PredictionError: unknown class, control or score, or no patient on this split.
+        PredictionError: unknown class, control or score, no patient on this split, or one in several splits of `all`.
     """
     classes = classes_of(folder, name)
     patients = folder.patients
@@ -79,6 +79,12 @@ def select(
     if table.empty:
         have = ", ".join(sorted(set(patients["split"]) - {""})) or "blank ones"
         raise PredictionError(f"{folder.path}: no patient has split {split!r}; there are {have}")
+    twice = int(table.duplicated(KEY[:2]).sum())
+    if twice:
+        raise PredictionError(
+            f"{folder.path}: {twice} patients are in more than one split and would count twice; make the splits by "
+            "patient with `la-medical split`, or evaluate one split"
+        )
     table = table.sort_values(KEY, kind="stable")  # draws of the bootstrap do not depend on the order of the file
     table = table.assign(score=patient_scores(folder, table, classes, kind, min_volume_mm3))
     states = table[[f"label.{one}" for one in classes]].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -97,22 +103,35 @@ def select(
 def patient_scores(
     folder: CandidatesFolder, table: pd.DataFrame, classes: Sequence[str], kind: str | None, min_volume_mm3: float
 ) -> NDArray[np.float64]:
-    """Score of each row of `table`; NaN for patients without prediction under the policy `exclude`."""
+    """Score of each row of `table`; NaN for patients without prediction under the policy `exclude`.
+
+    The volume of several classes is their sum in one scan, without the unions whose members are among them.
+    """
     settings = folder.protocol["protocol"]
     chosen = kind or settings["score"]
     if chosen not in KINDS:
         raise PredictionError(f"patient score {chosen!r}: expected one of {', '.join(KINDS)}")
-    stored = table[[f"{chosen}.{one}" for one in classes]].to_numpy(dtype=np.float64)
-    whole = stored.sum(axis=1) if chosen == "volume" else stored.max(axis=1)
-    if min_volume_mm3 <= settings["min_volume_mm3"] or chosen == "max_voxel":
+    smaller_out = min_volume_mm3 > settings["min_volume_mm3"]
+    _check_asked(folder, chosen, smaller_out)
+    whole = table[[f"{chosen}.{one}" for one in classes]].to_numpy(dtype=np.float64).max(axis=1)
+    summed = chosen == "volume" and len(classes) > 1
+    if not smaller_out and not summed:
         return whole
-    if folder.protocol["prediction_form"] == "scores":
-        raise PredictionError("a table of scores has no candidates, so no minimum volume can be asked of them")
+    if summed:
+        unions = folder.protocol.get("unions", {})
+        classes = [one for one in classes if not set(unions.get(one, ())) & set(classes)]
     large = folder.candidates[
         folder.candidates["class"].isin(classes) & (folder.candidates["volume_mm3"] >= min_volume_mm3)
     ]
     best = best_of(table, large, BY_KIND[chosen], total=chosen == "volume")
     return np.where(np.isnan(whole), np.nan, np.nan_to_num(best))
+
+
+def _check_asked(folder: CandidatesFolder, kind: str, smaller_out: bool) -> None:
+    if folder.protocol["prediction_form"] == "scores" and (smaller_out or kind == "volume"):
+        raise PredictionError("a table of scores has no candidates: neither a volume nor a minimum volume can be asked")
+    if smaller_out and kind == "max_voxel":
+        raise PredictionError("the score max_voxel looks at voxels, not at candidates: it has no minimum volume")
 
 
 def best_of(table: pd.DataFrame, candidates: pd.DataFrame, column: str, *, total: bool = False) -> NDArray[np.float64]:
@@ -127,8 +146,15 @@ def best_of(table: pd.DataFrame, candidates: pd.DataFrame, column: str, *, total
 
 
 def rows_of(frame: pd.DataFrame, folder: CandidatesFolder, selected: Selected) -> pd.DataFrame:
-    """Rows of candidates or lesions that belong to the selected patients and the class."""
+    """Rows of candidates or lesions that belong to the selected patients and the class.
+
+    Under the policy `exclude` the lesions of a volume without prediction are left out too, whatever else is known of
+    its patient.
+    """
     mine = frame[frame["class"].isin(classes_of(folder, selected.name))]
+    if folder.protocol["protocol"]["missing"] == "exclude":
+        cases = folder.protocol["cases"]
+        mine = mine[~mine["case_id"].isin([*cases["missing"], *cases["failed"]])]
     inside = pd.MultiIndex.from_frame(mine[KEY]).isin(pd.MultiIndex.from_frame(selected.table[KEY]))
     return mine[inside]
 
@@ -137,7 +163,7 @@ def _is_control(table: pd.DataFrame, controls: str, folder: CandidatesFolder) ->
     if controls == ALL_CONTROLS:
         return np.ones(len(table), dtype=bool)
     names = [name.strip() for name in controls.split(",") if name.strip()]
-    known = {NORMAL, *folder.classes}
+    known = {NORMAL, *folder.classes, *folder.protocol.get("reference_classes", ())}
     strange = [name for name in names if name not in known]
     if strange or not names:
         raise PredictionError(f"controls {controls!r}: expected all, or names among {', '.join(sorted(known))}")

@@ -60,11 +60,12 @@ def evaluate_class(
     lesion, curve = lesion_figures(folder, selected, kind, small, point, chosen)
     metrics |= lesion
     largest = _largest(folder, selected)
-    metrics["strata"] = _strata(selected, called, largest, point)
+    placed = folder.protocol["prediction_form"] != "scores"  # a table of scores does not say where
+    metrics["strata"] = _strata(selected, called, largest, point, chosen.confidence)
     patients = selected.table[["patient_id", "source", "split", "reference_class", "case_ids", "prediction"]].assign(
         **{"class": name, "truth": selected.truth, "score": selected.score, "diameter_mm": largest},
         called=pd.array(called if point else [pd.NA] * len(called), dtype="boolean"),
-        located=pd.array(best >= threshold if point else [pd.NA] * len(called), dtype="boolean"),
+        located=pd.array(best >= threshold if point and placed else [pd.NA] * len(called), dtype="boolean"),
         outcome=np.select(
             [selected.truth & called, selected.truth, called], ["TP", "FN", "FP"], default="TN"
         ) if point else "",
@@ -158,13 +159,19 @@ def _largest(folder: CandidatesFolder, selected: Selected) -> NDArray[np.float64
 
 
 def _strata(
-    selected: Selected, called: NDArray[np.bool_], largest: NDArray[np.float64], point: OperatingPoint | None
+    selected: Selected,
+    called: NDArray[np.bool_],
+    largest: NDArray[np.float64],
+    point: OperatingPoint | None,
+    confidence: float,
 ) -> dict[str, Any]:
     if point is None:
         return {}
-    content: dict[str, Any] = {name: by_column(selected.table, name, selected.truth, called) for name in STRATA}
+    content: dict[str, Any] = {
+        name: by_column(selected.table, name, selected.truth, called, confidence) for name in STRATA
+    }
     sized = selected.truth & ~np.isnan(largest)
-    content["largest_lesion"] = by_size(largest[sized], called[sized])
+    content["largest_lesion"] = by_size(largest[sized], called[sized], confidence)
     return content
 
 

@@ -23,11 +23,12 @@ AGE_BANDS = ((0, 40, "< 40"), (40, 50, "40-49"), (50, 60, "50-59"), (60, 70, "60
              (80, 200, ">= 80"))  # fmt: skip
 
 
-def by_size(diameter_mm: NDArray[np.float64], found: NDArray[np.bool_]) -> list[dict[str, Any]]:
+def by_size(diameter_mm: NDArray[np.float64], found: NDArray[np.bool_], confidence: float) -> list[dict[str, Any]]:
     """Sensitivity in each size bin and for T1; `diameter_mm` and `found` (N,), a lesion or a patient each."""
     bins = [(name, size_bin(diameter_mm) == name) for name, _, _ in SIZE_BINS]
     bins.append(("T1 (<= 20 mm)", diameter_mm <= T1_MM))
-    return [{"value": name, "sensitivity": _share(found[inside], "no lesion of this size")} for name, inside in bins]
+    why = "no lesion of this size"
+    return [{"value": name, "sensitivity": _share(found[inside], why, confidence)} for name, inside in bins]
 
 
 def size_bin(diameter_mm: NDArray[np.float64]) -> NDArray[np.str_]:
@@ -37,15 +38,15 @@ def size_bin(diameter_mm: NDArray[np.float64]) -> NDArray[np.str_]:
 
 
 def by_column(
-    table: pd.DataFrame, column: str, truth: NDArray[np.bool_], called: NDArray[np.bool_]
+    table: pd.DataFrame, column: str, truth: NDArray[np.bool_], called: NDArray[np.bool_], confidence: float
 ) -> list[dict[str, Any]]:
     """Sensitivity and specificity for each value of a column of the patients table; blank is "unknown"."""
     values = age_band(table["age"]) if column == "age" else table[column].replace("", "unknown").to_numpy(dtype=object)
     return [
         {
             "value": str(value),
-            "sensitivity": _share(called[(values == value) & truth], "no positive patient here"),
-            "specificity": _share(~called[(values == value) & ~truth], "no control here"),
+            "sensitivity": _share(called[(values == value) & truth], "no positive patient here", confidence),
+            "specificity": _share(~called[(values == value) & ~truth], "no control here", confidence),
         }
         for value in sorted(set(values.tolist()))
     ]
@@ -61,5 +62,7 @@ def age_band(ages: pd.Series) -> NDArray[Any]:
     return bands
 
 
-def _share(successes: NDArray[np.bool_], reason: str) -> dict[str, Any]:
-    return proportion(int(successes.sum()), len(successes), method="clopper-pearson", reason=reason).to_dict()
+def _share(successes: NDArray[np.bool_], reason: str, confidence: float) -> dict[str, Any]:
+    return proportion(
+        int(successes.sum()), len(successes), method="clopper-pearson", confidence=confidence, reason=reason
+    ).to_dict()

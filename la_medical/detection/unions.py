@@ -9,8 +9,20 @@ import numpy as np
 
 from la_medical.detection.volumes import ProbabilityMap
 from la_medical.errors import PredictionError
+from la_medical.labels import LabelSpace, packaged_label_spaces
 
 Maps = Iterator[tuple[str, ProbabilityMap]]
+
+
+def whole_space(space: LabelSpace) -> LabelSpace:
+    """The packaged space of this name: a manifest's own has lost the unions whose members it does not label."""
+    return LabelSpace.load(space.name) if space.name in packaged_label_spaces() else space
+
+
+def lesion_classes(space: LabelSpace) -> set[str]:
+    """Unions and their members; empty where the space has no union, and so does not say which classes are lesions."""
+    unions = [label for label in whole_space(space).classes if label.union_of]
+    return {label.name for label in unions} | {member for label in unions for member in label.union_of}
 
 
 def needed(wanted: Sequence[str], unions: Mapping[str, Sequence[str]]) -> list[str]:
@@ -38,7 +50,9 @@ def with_unions(maps: Maps, wanted: Sequence[str], unions: Mapping[str, Sequence
 def _larger(before: ProbabilityMap | None, one: ProbabilityMap, union: str) -> ProbabilityMap:
     if before is None:
         return replace(one, raw=one.raw.copy(order="F"))
-    if before.grid.difference(one.grid) or before.levels != one.levels:
-        raise PredictionError(f"the maps of the members of {union} differ in geometry or scale; give a map of {union}")
+    if before.grid.difference(one.grid):
+        raise PredictionError(f"the maps of the members of {union} differ in geometry; give a map of {union}")
+    if before.levels != one.levels or before.raw.dtype != one.raw.dtype:  # a fraction beside an empty segment, say
+        return ProbabilityMap(np.maximum(before.probabilities(), one.probabilities()), one.grid, None, one.single)
     np.maximum(before.raw, one.raw, out=before.raw)
     return before

@@ -22,6 +22,8 @@ from la_medical.nifti import NiftiFile
 
 LEVELS = 65535
 """Steps of a stored probability."""
+ROUNDING = 1e-6
+"""Floats this far outside 0..1 are rounding (of an interpolation, or of a scale slope in float32) and are cut."""
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
 VOLUME_SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
@@ -48,6 +50,10 @@ class ProbabilityMap:
     def values(self, raw: Any) -> Any:
         """Probabilities of raw values."""
         return raw if self.levels is None else self._table[raw]
+
+    def probabilities(self) -> NDArray[Any]:
+        """The whole map (X, Y, Z) as floats."""
+        return np.asarray(self.values(self.raw))
 
     def raw_threshold(self, threshold: Any) -> Any:
         """Smallest raw value whose probability is at least `threshold`; exact."""
@@ -163,23 +169,26 @@ def as_probabilities(
 ) -> ProbabilityMap:
     """A stored volume as probabilities, exact for uint8 and uint16 with slope 1/255 or 1/65535.
 
-    Integers without a slope are hard masks and hold 0 and 1. Raises `PredictionError` for NaN, values outside 0..1,
-    or integers that are neither.
+    Integers without a slope are hard masks and hold 0 and 1. Floats outside 0..1 by `ROUNDING` at most are cut. Raises
+    `PredictionError` for NaN, values outside 0..1, or integers that are neither.
     """
     slope, inter = scale
     levels = _levels(raw.dtype, slope, inter)
     if levels is None:
         if (slope, inter) != (1.0, 0.0):
-            raw = raw * slope + inter
+            raw = raw * slope + inter  # float64: what is a little off is the header's float32 slope
         elif raw.dtype.kind != "f":
             levels = 1
     if raw.dtype == np.float16 or (single and raw.dtype.kind == "f"):
         raw = raw.astype(np.float32)
     low = 0 if raw.dtype.kind == "u" else raw.min()
     high = raw.max()
+    if raw.dtype.kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING and not (low >= 0 and high <= 1):
+        raw = raw.clip(0, 1)
+        low, high = 0, 1
     if not (low >= 0 and high <= (levels or 1)):
         hint = "a label map needs its values named (labels.json, dataset.json or --prediction-values)"
-        came = "NaN" if np.isnan(low) or np.isnan(high) else f"values from {low:.4g} to {high:.4g}"
+        came = "NaN" if np.isnan(low) or np.isnan(high) else f"values from {low:.7g} to {high:.7g}"
         raise PredictionError(f"{named}: {came} where probabilities 0 to 1 are expected; {hint}")
     return ProbabilityMap(raw, grid, levels, single)
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from statistics import NormalDist
 
-import numpy as np
-
 from la_medical.errors import InputError
 from la_medical.statistics.auc import newcombe
 from la_medical.statistics.intervals import clopper_pearson, normal_quantile, wilson
@@ -41,9 +39,14 @@ def for_lower_bound(expected: float, bound: float, *, power: float = 0.8, confid
     from scipy.stats import binom
 
     def reached(n: int) -> bool:
-        counts = np.arange(n + 1)
-        passing = counts[np.asarray(clopper_pearson(counts, n, confidence)[0]) >= bound]
-        return bool(len(passing)) and float(binom.sf(passing[0] - 1, n, expected)) >= power
+        low, high = 0, n + 1  # the bound rises with the count: the first one that passes is found by halving
+        while low < high:
+            middle = (low + high) // 2
+            passes = float(clopper_pearson(middle, n, confidence)[0]) >= bound
+            low, high = (low, middle) if passes else (middle + 1, high)
+            if low > n:
+                return False
+        return float(binom.sf(low - 1, n, expected)) >= power
 
     near = max(1, int(0.5 * _normal_size(expected, bound, power, confidence)))
     run = 0

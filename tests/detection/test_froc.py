@@ -115,10 +115,10 @@ def test_size_bins_and_t1():
     ]  # fmt: skip
     found = np.array([False, True, True, True, False, True, True])
     counts = {row["value"]: (row["sensitivity"]["numerator"], row["sensitivity"]["denominator"])
-              for row in by_size(diameters, found)}  # fmt: skip
+              for row in by_size(diameters, found, 0.95)}  # fmt: skip
     assert counts == {"< 10 mm": (0, 1), "10-20 mm": (2, 2), "20-40 mm": (1, 2), "> 40 mm": (1, 1),
                       "T1 (<= 20 mm)": (2, 3)}  # fmt: skip
-    assert by_size(diameters[:0], found[:0])[0]["sensitivity"]["reason"] == "no lesion of this size"
+    assert by_size(diameters[:0], found[:0], 0.95)[0]["sensitivity"]["reason"] == "no lesion of this size"
 
 
 def test_age_bands():
