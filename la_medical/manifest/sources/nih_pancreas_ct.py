@@ -1,8 +1,9 @@
 """NIH Pancreas-CT: one DICOM series a patient (`PANCREAS_0001/...`) or NIfTI made from it, and `label0001.nii.gz`.
 
-Traps of the layout: 80 scans, for 0025 and 0070 were withdrawn; the label files hold their voxels in the order of the
-DICOM pixels and not at the position of the scan, so that against an image turned by its header they lie front to back
-(see `turned_masks`); all are patients without a pancreatic tumour.
+Traps of the layout: 80 scans, for 0025 and 0070 were withdrawn (both are of patient 0002); rows of the DICOM images run
+to the front and slices are numbered to the feet, and the label files hold their voxels in that order, without the
+position of the scan, so that against an image turned by its header they lie upside down or front to back (see
+`turned_masks`); all are patients without a pancreatic tumour.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from la_medical.progress import progress
 
 _LABEL = re.compile(r"label(\d{4})\.", re.IGNORECASE)
 _IMAGE = re.compile(r"(?:PANCREAS_|PANCREAS-CT-|image)?(\d{4})(?=[./_]|$)", re.IGNORECASE)
+AXES = "LAI"
+"""Directions of the axes of the label files: to the left, to the front, to the feet."""
 WITHDRAWN = ("0025", "0070")
 
 
@@ -79,7 +82,7 @@ def _placed(table: pd.DataFrame, root: Path, masks_out: str | Path | None) -> pd
     masks, grids = [], []
     rows = zip(table["case_id"], table["image"], table["mask"], strict=True)
     for case, image, label in progress(rows, what="nih_pancreas_ct masks", total=len(table)):
-        placed = mask_on_image(root / label, root / image, Path(masks_out) / f"{case}.nii.gz")
+        placed = mask_on_image(root / label, root / image, Path(masks_out) / f"{case}.nii.gz", published=AXES)
         grids.append(ON_GRID if placed == root / label else TURNED)
         masks.append(label if placed == root / label else relative_to_root(placed, root))
     return table.assign(mask=masks, mask_grid=grids, label_file=table["mask"])

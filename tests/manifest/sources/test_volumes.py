@@ -69,29 +69,31 @@ def test_masks_of_fractions_are_refused(msd):
         read_source("msd_pancreas", msd)
 
 
-def nih_scan(folder, *, downwards=False, count=5, **changes):
-    """A series as TCIA publishes it; returns the (X, Y, Z) label array that fits it: column, row, InstanceNumber.
+def nih_scan(folder, *, rows_to_front=True, numbered_down=True, count=5):
+    """A series as TCIA publishes it, rows to the front and slices numbered to the feet (or as any other scanner does).
 
-    The organ is one row of one slice at 80 HU in air, so that any other turn of the mask lies on air.
+    Returns the (X, Y, Z) label array in the order of its pixels: column, row, slice by InstanceNumber. The organ is
+    part of one row of one slice at 80 HU in air, so that any other turn of the mask lies on air.
     """
     organ = np.zeros((COLUMNS, ROWS, count), np.uint8)
     for index in range(count):
         pixels = np.full((ROWS, COLUMNS), 24, np.uint16)  # -1000 HU
+        number = count - index if numbered_down else index + 1
         if index == 1:
             pixels[1, :3] = 1104  # 80 HU
-        number = count - index if downwards else index + 1
-        if index == 1:
             organ[:3, 1, number - 1] = 1
-        dataset = ct_slice(index, InstanceNumber=number, **changes)
+        orientation = [1, 0, 0, 0, -1 if rows_to_front else 1, 0]
+        dataset = ct_slice(index, InstanceNumber=number, ImageOrientationPatient=orientation)
         dataset.PixelData = pixels.tobytes()
         save(dataset, folder / f"{(7 * index) % 11:06d}.dcm")
     return organ
 
 
-def nih_label(path, organ):
-    """The label file: its array in DICOM order, its header without the scan's position."""
+def nih_label(path, organ, directions="LAI"):
+    """The label file: its array in the order of the pixels, axes to the left, front and feet, no position."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    nibabel.save(nibabel.Nifti1Image(organ, np.diag([0.7, 0.8, 2.5, 1.0])), path)
+    signs = [1 if code in "RAS" else -1 for code in directions]
+    nibabel.save(nibabel.Nifti1Image(organ, np.diag([*np.multiply(signs, (0.7, 0.8, 2.5)), 1.0])), path)
 
 
 def under(manifest, case):
@@ -101,13 +103,12 @@ def under(manifest, case):
     return image.array[mask.array != 0], image.affine, mask.affine
 
 
-@pytest.mark.parametrize("downwards", [False, True], ids=["numbered upwards", "numbered downwards"])
-def test_nih_labels_lie_on_their_dicom_series(tmp_path, downwards):
+def test_nih_labels_lie_on_their_dicom_series(tmp_path):
     """DICOM folders as published, labels in their own archive and in the order of DICOM pixels; 0025 withdrawn."""
     labels = tmp_path / "TCIA_pancreas_labels-02-05-2017"
     for number in ("0001", "0025"):
         folder = tmp_path / f"Pancreas-CT/PANCREAS_{number}/11-24-2015-x/Pancreas-1"
-        nih_label(labels / f"label{number}.nii.gz", nih_scan(folder, downwards=downwards))
+        nih_label(labels / f"label{number}.nii.gz", nih_scan(folder))
     manifest = read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "turned")
     assert column(manifest, "image") == {"nih_pancreas_0001": "Pancreas-CT/PANCREAS_0001/11-24-2015-x/Pancreas-1"}
     assert column(manifest, "mask_grid") == {"nih_pancreas_0001": "turned onto the image's grid"}
@@ -123,9 +124,19 @@ def test_nih_labels_lie_on_their_dicom_series(tmp_path, downwards):
     assert (tmp_path / "turned/nih_pancreas_0001.nii.gz").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("turn", ["LPS", "LAS", "RAS", "RAI"])
+@pytest.mark.parametrize("header", ["LAI", "RAS", "LPS"])
+@pytest.mark.parametrize("numbered_down", [True, False])
+@pytest.mark.parametrize("rows_to_front", [True, False])
+def test_the_image_decides_where_header_and_pixel_order_disagree(tmp_path, rows_to_front, numbered_down, header):
+    organ = nih_scan(tmp_path / "PANCREAS_0001", rows_to_front=rows_to_front, numbered_down=numbered_down)
+    nih_label(tmp_path / "label0001.nii.gz", organ, header)
+    manifest = read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "turned")
+    assert under(manifest, "nih_pancreas_0001")[0].tolist() == [80, 80, 80]
+
+
+@pytest.mark.parametrize("turn", ["LPS", "LAS", "RAS", "LAI"])
 def test_nih_labels_lie_on_nifti_images_of_any_turn(tmp_path, turn):
-    """dcm2niix writes LAS, others RAS; the voxels are the same ones."""
+    """Converters write LAS, LPS or RAS; the voxels are the same ones."""
     organ = nih_scan(tmp_path / "dicom")
     volume_ = read_picture(tmp_path / "dicom")
     image = nibabel.Nifti1Image(volume_.array, volume_.affine)
@@ -148,10 +159,22 @@ def test_nih_labels_that_cannot_be_placed_are_refused(tmp_path):
     nih_label(tmp_path / "label0001.nii.gz", organ[:, ::-1])
     with pytest.raises(GeometryError, match=r"median of -1000 HU.*does not lie on its organ"):
         read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+    both = organ | organ[:, ::-1, ::-1]  # lies half on tissue however it is turned
+    nih_label(tmp_path / "label0001.nii.gz", both, "LPS")
+    with pytest.raises(GeometryError, match=r"disagree, and the image cannot decide|does not lie on its organ"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
     nih_label(tmp_path / "label0001.nii.gz", organ)
     with pytest.raises(ManifestError, match="--masks-out"):
         read_source("nih_pancreas_ct", tmp_path)
     save(ct_slice(0, InstanceNumber=9), tmp_path / "PANCREAS_0001/000000.dcm")
+    with pytest.raises(GeometryError, match="mixed_orientations"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+    numbered = ct_slice(0, InstanceNumber=9, ImageOrientationPatient=[1, 0, 0, 0, -1, 0])
+    save(numbered, tmp_path / "PANCREAS_0001/000000.dcm")
+    save(
+        ct_slice(1, InstanceNumber=12, ImageOrientationPatient=[1, 0, 0, 0, -1, 0]),
+        tmp_path / "PANCREAS_0001/000007.dcm",
+    )
     with pytest.raises(GeometryError, match="InstanceNumber does not follow the position"):
         read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
     alone = read_source("nih_pancreas_ct", tmp_path, check_files=False)
