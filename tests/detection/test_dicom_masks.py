@@ -6,12 +6,12 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from la_medical.detection.plan import detect_manifest
 from la_medical.detection.tables import read_candidates
 from la_medical.dicom.segmentation import write_seg
-from la_medical.errors import PredictionError
+from la_medical.errors import GeometryError, PredictionError
 from la_medical.labels import LabelSpace
 
 SHAPE = (16, 14, 8)
@@ -98,4 +98,85 @@ def test_a_seg_of_other_things_is_no_prediction(series, tmp_path):
     dataset.save_as(other)
     (tmp_path / "m.csv").write_text(MANIFEST + "c1,ct,,test,1,0\n")
     with pytest.raises(PredictionError, match="none of its segments"):
+        detect_manifest(tmp_path / "pred", tmp_path / "m.csv", tmp_path / "out", workers=1)
+
+
+def test_a_fractional_seg_answers_for_the_union_and_a_reference_too(series, tmp_path):
+    """Fractions of PDAC beside segments that are not there, and a reference that outlines PDAC, not "tumour"."""
+    write(tmp_path / "seg" / "ref.dcm", series, pdac=1.0)
+    write(tmp_path / "pred" / "c1.dcm", series, pdac=0.8)
+    head = "case_id,image,mask,split,label.pdac,label.cyst,label.tumour\n"
+    (tmp_path / "m.csv").write_text(head + "c1,ct,seg/ref.dcm,test,1,0,1\n")
+    detect_manifest(tmp_path / "pred", tmp_path / "m.csv", tmp_path / "out", workers=1)
+    folder = read_candidates(tmp_path / "out")
+    assert folder.protocol["reference_problems"] == {}
+    found = folder.lesions.set_index("class")
+    assert found["found"].to_dict() == {"pdac": True, "tumour": True}
+    assert found["confidence"].tolist() == pytest.approx([0.8, 0.8], abs=1 / 255)
+
+
+def test_a_binary_seg_is_a_hard_mask(series, tmp_path):
+    write(tmp_path / "seg" / "ref.dcm", series, pdac=1.0)
+    volume = np.zeros(SHAPE, np.float32)
+    volume[LESION] = 0.8
+    (tmp_path / "pred").mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_seg(tmp_path / "pred" / "c1.dcm", {"pdac": volume}, source=series, kind="binary",
+                  space=LabelSpace.load("pancreatic_ct"))  # fmt: skip
+    (tmp_path / "m.csv").write_text(MANIFEST + "c1,ct,seg/ref.dcm,test,1,0\n")
+    detect_manifest(tmp_path / "pred", tmp_path / "m.csv", tmp_path / "out", workers=1)
+    folder = read_candidates(tmp_path / "out")
+    assert folder.candidates["confidence"].tolist() == [1]
+    assert folder.lesions["iou"].tolist() == [1]
+
+
+def structure_set(path, contours):
+    """An RTSTRUCT whose region `PDAC` has these contours, each a list of LPS points in mm."""
+    dataset = pydicom.Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = RTStructureSetStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid()
+    dataset.Modality = "RTSTRUCT"
+    dataset.SeriesInstanceUID = generate_uid()
+    region, drawn = pydicom.Dataset(), pydicom.Dataset()
+    region.ROINumber, region.ROIName, drawn.ReferencedROINumber = 1, "PDAC", 1
+    items = []
+    for points in contours:
+        contour = pydicom.Dataset()
+        contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
+        contour.ContourData = [float(value) for point in points for value in point]
+        items.append(contour)
+    drawn.ContourSequence = items
+    dataset.StructureSetROISequence, dataset.ROIContourSequence = [region], [drawn]
+    path.parent.mkdir(exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def outline(z):
+    """Half a voxel around columns 3..8 and rows 4..9 of `LESION`, in LPS mm."""
+    corners = [(2.5, 3.5), (8.5, 3.5), (8.5, 9.5), (2.5, 9.5)]
+    return [(-10 + 0.8 * i, -20 + 0.8 * j, z) for i, j in corners]
+
+
+def test_a_reference_of_contours(series, tmp_path):
+    """RTSTRUCT: contours on slices 2..4 are the lesion; one outside the series is told, not lost."""
+    structure_set(tmp_path / "rt" / "c1.dcm", [outline(30 + 2.5 * number) for number in (2, 3, 4)] + [outline(500)])
+    write(tmp_path / "pred" / "c1.dcm", series, pdac=0.8)
+    (tmp_path / "m.csv").write_text(MANIFEST + "c1,ct,rt/c1.dcm,test,1,0\n")
+    detect_manifest(tmp_path / "pred", tmp_path / "m.csv", tmp_path / "out", workers=1)
+    folder = read_candidates(tmp_path / "out")
+    (lesion,) = folder.lesions.to_dict("records")
+    assert (lesion["voxels"], lesion["iou"], lesion["found"]) == (6 * 6 * 3, 1, True)
+    assert lesion["volume_mm3"] == pytest.approx(6 * 6 * 3 * 0.8 * 0.8 * 2.5)
+    assert (lesion["x"], lesion["y"], lesion["z"]) == pytest.approx((5.6, 14.8, 37.5))
+    assert "1 contours lie outside the volume" in folder.protocol["reference_problems"]["c1"]
+
+
+def test_contours_of_another_patient_are_an_error_that_says_so(series, tmp_path):
+    structure_set(tmp_path / "rt" / "c1.dcm", [outline(500)])
+    write(tmp_path / "pred" / "c1.dcm", series, pdac=0.8)
+    (tmp_path / "m.csv").write_text(MANIFEST + "c1,ct,rt/c1.dcm,test,1,0\n")
+    with pytest.raises(GeometryError, match="outside the reference"):
         detect_manifest(tmp_path / "pred", tmp_path / "m.csv", tmp_path / "out", workers=1)

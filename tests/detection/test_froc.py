@@ -124,3 +124,33 @@ def test_size_bins_and_t1():
 def test_age_bands():
     ages = pd.Series(["39", "40", "063Y", "18M", "81.5", "", "old", "300"])
     assert age_band(ages).tolist() == ["< 40", "40-49", "60-69", "< 40", ">= 80", "unknown", "unknown", "unknown"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_monai_loses_the_lowest_threshold_and_agrees_everywhere_else(seed):
+    """The same candidates through MONAI's own functions: our points without the last one, where most is found."""
+    from monai.metrics.froc import compute_froc_curve_data
+
+    rng = np.random.default_rng(seed)
+    confidence = rng.integers(1, 20, 30) / 20
+    hit = rng.random(30) < 0.4
+    order = np.argsort(-confidence, kind="stable")
+    ours = froc_curve(
+        LesionResults(confidence[order], hit[order], np.zeros(30, int), np.array([20.0]), np.array([7.0]))
+    )
+    false, found = compute_froc_curve_data(confidence[~hit], confidence[hit], num_targets=20, num_images=7)
+    np.testing.assert_allclose(false[::-1], ours.false_positives[:-1])
+    np.testing.assert_allclose(found[::-1], ours.sensitivity[:-1])
+    assert ours.sensitivity[-1] == hit.sum() / 20
+    assert ours.thresholds[-1] == confidence.min()
+
+
+def test_monai_gives_nothing_for_hard_masks_that_find_everything():
+    """One confidence only: MONAI's curve is the point (0, 0), ours ends at 3/3 found with 1/2 false a volume."""
+    from monai.metrics.froc import compute_froc_curve_data
+
+    false, found = compute_froc_curve_data(np.array([1.0]), np.ones(3), num_targets=3, num_images=2)
+    assert (false.tolist(), found.tolist()) == ([0], [0])
+    hits = np.array([True, True, True, False])
+    ours = froc_curve(LesionResults(np.ones(4), hits, np.zeros(4, int), np.array([3.0]), np.array([2.0])))
+    assert (ours.false_positives.tolist(), ours.sensitivity.tolist()) == ([0, 0.5], [0, 1])
