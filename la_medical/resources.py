@@ -25,3 +25,9 @@ def label_spaces_folder() -> Path:
 def cards_folder() -> Path:
     """Folder of the source cards, `<source>.yaml`."""
     return _folder("data_manifests") / "sources"
+
+
+def experiments_folder() -> Path:
+    """Folder that holds one experiment per subfolder: `small.yaml`, `paper.yaml`, its results."""
+    packed = _PACKAGE / "experiments" / "plans"  # beside the code of the same name
+    return packed if packed.is_dir() else _PACKAGE.parent / "experiments"

@@ -8,7 +8,19 @@ import sys
 from collections.abc import Callable, Sequence
 
 from la_medical import __version__
-from la_medical.cli import data, demo, detection, diagnosis, model, pacs, scan, structured_report, subset, view
+from la_medical.cli import (
+    data,
+    demo,
+    detection,
+    diagnosis,
+    experiment,
+    model,
+    pacs,
+    scan,
+    structured_report,
+    subset,
+    view,
+)
 from la_medical.errors import InputError, one_line
 
 DONE, TARGET_MISSED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -31,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"la-medical {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (data, subset, scan, pacs, detection, diagnosis, structured_report, view, model, demo):
+    for module in (data, subset, scan, pacs, detection, diagnosis, structured_report, view, model, demo, experiment):
         module.add_commands(commands)
     return top
 
