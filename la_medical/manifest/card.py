@@ -21,6 +21,7 @@ class SourceCard:
     `blank_means`: what an empty label says there, in words.
     `mask_values`: integer mask value to the classes such a voxel belongs to (0 is background and not listed).
     `derived_from`: other sources whose images are, or may be, inside this one, each with what is known of it.
+    `unverified`: what in the card could not be checked against the source or a second account of it.
     `phantom`: its images are drawn by a program and show no patient.
     """
 
@@ -37,6 +38,7 @@ class SourceCard:
     mask_values: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     derived_from: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
+    unverified: str = ""
     phantom: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -51,8 +53,9 @@ class SourceCard:
             content["mask_values"] = {str(value): list(names) for value, names in sorted(self.mask_values.items())}
         if self.derived_from:
             content["derived_from"] = dict(self.derived_from)
-        if self.notes:
-            content["notes"] = self.notes
+        for key in ("notes", "unverified"):
+            if getattr(self, key):
+                content[key] = getattr(self, key)
         if self.phantom:
             content["phantom"] = True
         return content
@@ -60,21 +63,24 @@ class SourceCard:
     @staticmethod
     def from_dict(name: str, content: Mapping[str, Any]) -> SourceCard:
         """Read a card file's content or an entry of a manifest's JSON; raises `ManifestError`."""
+        if not isinstance(content, Mapping):
+            raise ManifestError(f"card of {name}: {type(content).__name__}; expected keys such as classes and licence")
         known = set(SourceCard.__dataclass_fields__)
         unknown = set(content) - known
         if unknown:
             raise ManifestError(
-                f"card of {name}: unknown key {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}"
+                f"card of {name}: unknown key {min(map(str, unknown))!r}; known are {', '.join(sorted(known))}"
             )
         try:
             values = {
                 int(value): tuple([names] if isinstance(names, str) else map(str, names))
                 for value, names in (content.get("mask_values") or {}).items()
             }
+            classes = content.get("classes") or ()
             text = {key: str(content.get(key) or "").strip() for key in _TEXT_KEYS}
             return SourceCard(
                 name=name,
-                classes=tuple(map(str, content.get("classes") or ())),
+                classes=(classes,) if isinstance(classes, str) else tuple(map(str, classes)),
                 mask_values=values,
                 derived_from={str(k): str(v) for k, v in (content.get("derived_from") or {}).items()},
                 phantom=bool(content.get("phantom", False)),
@@ -87,7 +93,7 @@ class SourceCard:
 
 
 _TEXT_KEYS = (
-    "title", "version", "licence", "citation", "url", "label_space", "blank_means", "patient_id", "notes",
+    "title", "version", "licence", "citation", "url", "label_space", "blank_means", "patient_id", "notes", "unverified",
 )  # fmt: skip
 
 
