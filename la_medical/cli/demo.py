@@ -14,6 +14,7 @@ from typing import Any
 from la_medical.errors import InputError
 
 KINDS = ("chest_xray", "abdominal_ct")
+HOSPITAL = "hospital"
 
 
 def add_commands(commands: Any) -> None:
@@ -22,12 +23,14 @@ def add_commands(commands: Any) -> None:
         "phantoms",
         help="draw phantom images as partially labelled sources",
         description="Draw phantom images (no patient) as several partially labelled sources, each a folder that "
-        "`la-medical manifest phantom` reads. The same arguments give the same bytes.",
+        "`la-medical manifest phantom` reads; or a hospital: a DICOM tree with segmentations, and a pathology table. "
+        "The same arguments give the same bytes.",
     )
-    phantoms.add_argument("kind", choices=KINDS)
+    phantoms.add_argument("kind", choices=(*KINDS, HOSPITAL))
     phantoms.add_argument("--out", type=Path, required=True, help="folder that receives one folder a source")
     phantoms.add_argument("--patients", type=int, default=100, help="patients a source (default %(default)s)")
     phantoms.add_argument("--seed", type=int, default=0)
+    phantoms.add_argument("--spacing", type=float, nargs=3, metavar="MM", help="voxel size of CT (default: drawn)")
     phantoms.set_defaults(run=_phantoms)
 
     demo = commands.add_parser(
@@ -44,8 +47,18 @@ def add_commands(commands: Any) -> None:
 def _phantoms(arguments: argparse.Namespace) -> None:
     from importlib import import_module
 
+    settings = {"patients": arguments.patients, "seed": arguments.seed}
+    if arguments.spacing:
+        if arguments.kind == "chest_xray" or not all(0.1 <= size <= 20 for size in arguments.spacing):
+            raise InputError(f"--spacing {arguments.spacing}: expected 0.1 to 20 mm, and only for CT")
+        settings["spacing"] = tuple(arguments.spacing)
+    if arguments.kind == HOSPITAL:
+        from la_medical.phantoms.hospital import write_hospital
+
+        print(write_hospital(arguments.out, segmented=1.0, **settings))
+        return
     write_sources = import_module(f"la_medical.phantoms.{arguments.kind}").write_sources
-    for folder in write_sources(arguments.out, patients=arguments.patients, seed=arguments.seed):
+    for folder in write_sources(arguments.out, **settings):
         print(folder)
 
 
