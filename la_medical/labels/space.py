@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from la_medical.errors import LabelError
+from la_medical.errors import LabelError, one_line
 from la_medical.resources import label_spaces_folder
 
 POSITIVE, NEGATIVE, UNCERTAIN = 1, 0, -1
@@ -158,17 +158,22 @@ class LabelSpace:
     def from_dict(content: Mapping[str, Any]) -> LabelSpace:
         """Read what `to_dict` or a label space file holds; raises `LabelError`."""
         try:
-            return LabelSpace(
+            space = LabelSpace(
                 name=str(content["name"]),
                 version=str(content.get("version", "1")),
                 excludes_hold=str(content.get("excludes_hold", "case")),
                 classes=tuple(_class_from(entry) for entry in content["classes"]),
             )
-        except (KeyError, TypeError, AttributeError) as error:
+        except LabelError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise LabelError(
-                f"not a label space ({type(error).__name__}: {error}); expected name, version and a list of classes, "
-                "each with a name and optionally display, synonyms, union_of, excludes, codes"
+                f"not a label space ({type(error).__name__}: {one_line(str(error), 200)}); expected name, version and "
+                "a list of classes, each with a name and optionally display, synonyms, union_of, excludes, codes"
             ) from error
+        if not space.classes:
+            raise LabelError(f"label space {space.name!r} has no class; expected a list of them")
+        return space
 
     @staticmethod
     def load(name: str | Path) -> LabelSpace:
@@ -200,8 +205,13 @@ def _class_from(entry: Mapping[str, Any] | str) -> LabelClass:
     return LabelClass(
         name=str(entry["name"]),
         display=str(entry.get("display", "")),
-        synonyms=tuple(map(str, entry.get("synonyms", ()))),
-        union_of=tuple(map(str, entry.get("union_of", ()))),
-        excludes=tuple(map(str, entry.get("excludes", ()))),
+        synonyms=_names(entry.get("synonyms", ())),
+        union_of=_names(entry.get("union_of", ())),
+        excludes=_names(entry.get("excludes", ())),
         codes={scheme: (str(v), str(s), str(m)) for scheme, (v, s, m) in entry.get("codes", {}).items()},
     )
+
+
+def _names(value: Iterable[Any] | str) -> tuple[str, ...]:
+    """A list of names; YAML's `synonyms: tumor` is a list of one, not of letters."""
+    return (value,) if isinstance(value, str) else tuple(map(str, value))

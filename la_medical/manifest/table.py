@@ -135,9 +135,7 @@ def read_manifest(
         return _checked(
             frame, root=Path(root or path.parent), space=found, cards={}, policy={}, path=path, absolute=allow_absolute
         )
-    about = read_json(beside)
-    if not isinstance(about, dict) or "sha256" not in about or "label_space" not in about:
-        raise ManifestError(f"{beside}: not the JSON of a manifest; move it away, or write both with one command")
+    about = _about(beside)
     if sha256_of(path) not in (about["sha256"], dict(about.get("also", {})).get(path.name)):
         raise ManifestError(
             f"{beside} does not belong to {path.name}: the table changed after it was written; make it again with "
@@ -154,6 +152,20 @@ def read_manifest(
         path=path,
         absolute=allow_absolute or bool(about.get("absolute_paths", False)),
     )
+
+
+def _about(beside: Path) -> dict[str, Any]:
+    """The JSON beside a manifest, with what is read of it of the right kind."""
+    about = read_json(beside)
+    kinds = {"sha256": str, "label_space": dict, "root": str, "sources": dict, "label_policy": dict, "also": dict}
+    needed = ("sha256", "label_space")
+    if (
+        not isinstance(about, dict)
+        or any(key not in about for key in needed)
+        or any(key in about and not isinstance(about[key], kind) for key, kind in kinds.items())
+    ):
+        raise ManifestError(f"{beside}: not the JSON of a manifest; move it away, or write both with one command")
+    return about
 
 
 def write_manifest(manifest: Manifest, path: str | Path, *, command: str) -> Path:

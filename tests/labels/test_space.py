@@ -183,3 +183,13 @@ def test_an_unknown_name_lists_what_there_is(tmp_path):
     broken.write_text("name: [")
     with pytest.raises(LabelError, match="not YAML"):
         LabelSpace.load(broken)
+
+
+def test_one_synonym_without_a_list_is_one_name_and_not_its_letters():
+    space = LabelSpace.from_dict({"name": "own", "classes": [{"name": "mass", "synonyms": "lump"}]})
+    assert space.classes[0].synonyms == ("lump",)
+
+
+def test_a_space_without_classes_is_refused():
+    with pytest.raises(LabelError, match="no class"):
+        LabelSpace.from_dict({"name": "own", "classes": []})
