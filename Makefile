@@ -32,6 +32,10 @@ imports: $(VENV)/installed
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest
 
+# Every benchmark, one after the other on one core (about a quarter of an hour), and the table in docs/benchmarks.md.
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/run.py
+
 # Resolves again from pyproject.toml. torch stays out: its CPU and CUDA builds are different files (torchvision hangs on
 # torch and on nothing of ours: nnU-Net's network library names it).
 lock: $(VENV)/installed

@@ -1,4 +1,4 @@
-"""Two processes by `torchrun` against one, with the same global batch: images a second on two cores, and bytes exchanged.
+"""Two processes by `torchrun` against one, with the same global batch: images a second, and bytes exchanged.
 
     python benchmarks/processes.py [--tiny] [--out FILE]
 
@@ -41,7 +41,8 @@ def steps(count: int, out: str) -> None:
     options = {"init_features": 32, "growth_rate": 16, "block_config": [2, 2, 2, 2]}
     net = processes.shared_network(placed(classifier.build("densenet", num_classes=14, options=options), CPU), CPU)
     views = XrayViews(
-        weak=[RandomAffine(7.0, 0.05, 0.04)], strong=[RandomAffine(15.0, 0.15, 0.08), RandomNoise(0.05), RandomErase(0.4)],
+        weak=[RandomAffine(7.0, 0.05, 0.04)],
+        strong=[RandomAffine(15.0, 0.15, 0.08), RandomNoise(0.05), RandomErase(0.4)],
         seed=0,
     )  # fmt: skip
     engine = SimpleNamespace(
