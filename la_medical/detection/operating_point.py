@@ -185,7 +185,7 @@ def _unusable(point: OperatingPoint) -> str:
         ),
         "reached": isinstance(point.reached, bool),
         "chosen_on": isinstance(chosen_on["patients"], list) and isinstance(chosen_on["candidates_sha256"], str),
-        "protocol": isinstance(point.protocol, dict),
+        "protocol": isinstance(point.protocol, dict) and bool(point.protocol),
     }
     return next((name for name, good in checks.items() if not good), "")
 
