@@ -76,10 +76,10 @@ def code(value: bytes | None) -> str:
 
 def numbers(value: bytes | None) -> Numbers | None:
     """Decimal or integer strings as floats; None if missing, empty, or not all finite numbers."""
-    if not value:
+    if not value or b"_" in value:  # Python reads 1_000 as a number
         return None
     try:
-        found = tuple(map(float, value.decode("ascii").strip("\0 ").split("\\")))
+        found = tuple(map(float, value.rstrip(b"\0").decode("ascii").split("\\")))
     except ValueError:  # UnicodeDecodeError is one
         return None
     return found if all(map(math.isfinite, found)) else None
