@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
-.PHONY: demo test lint types imports unit stress bench docs lock clean
+.PHONY: demo test lint types imports unit stress coverage bench docs lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.11")'
@@ -31,6 +31,16 @@ imports: $(VENV)/installed
 
 unit: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+# The counts that docs/trust.md states, about two hours on two cores; `make test` runs a seeded sample of each.
+stress: $(VENV)/installed
+	LA_MEDICAL_STRESS=$(CURDIR)/build/stress $(BIN)/python -m pytest tests/stress
+	$(BIN)/python -m tests.stress.summary build/stress docs/stress.md
+
+# Line and branch coverage of the rooms whose figures are quoted; fails below 95%.
+coverage: $(VENV)/installed
+	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=95 tests/labels tests/losses \
+		tests/statistics tests/detection tests/manifest tests/cli
 
 # Every benchmark, one after the other on one core (about a quarter of an hour), and the table in docs/benchmarks.md.
 bench: $(VENV)/installed
