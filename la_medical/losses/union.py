@@ -27,10 +27,12 @@ def union_terms(
     reduce: Reduce | None = None,
     competing: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and batch Dice of the derived p_u against the union's label, wherever that is known.
+    """Cross-entropy and batch Dice of the derived p_u against the union's label, where it says more than its members.
 
-    Where the union is 1, members known to be negative stay out of the product; where it is 0, the cross-entropy is
-    the members' own against 0.
+    Where the union is 1, members known to be negative stay out of the product. Where every member is known, or one is
+    known to be present, the union's label says nothing new: such entries add 0 to the mean of the cross-entropy, and
+    a sample without any other entry takes no part in either term. So a source that names the members is not counted
+    twice.
 
     Args:
         logits: (B, K) or (B, K, *spatial).
@@ -42,27 +44,35 @@ def union_terms(
         competing: as in `union_log_probabilities`.
 
     Returns:
-        Two scalars; 0 with zero gradients if no union is known.
+        Two scalars; 0 with zero gradients if no union says anything.
     """
     check_shapes(logits, targets)
-    labels, taking_part = _teaching(targets, relations)
+    labels, taking_part, news = _teaching(targets, relations)
     log_p, log_q = union_log_probabilities(logits, relations, taking_part, competing)
-    bce = masked_mean(-torch.where(labels > 0.5, log_p, log_q), known_entries(labels), normalisation)
-    return bce, batch_dice(log_p.exp(), labels, smoothing, reduce)
+    entries = torch.where(news, -torch.where(labels > 0.5, log_p, log_q), 0)
+    return masked_mean(entries, known_entries(labels), normalisation), batch_dice(
+        log_p.exp(), labels, smoothing, reduce
+    )
 
 
-def _teaching(targets: Tensor, relations: Relations) -> tuple[Tensor, Tensor]:
-    """The unions' labels (B, U, *spatial), NaN where they teach nothing, and the members that take part (B, U, M, ...).
+def _teaching(targets: Tensor, relations: Relations) -> tuple[Tensor, Tensor, Tensor]:
+    """The unions' labels (B, U, *spatial), NaN where they teach nothing; the members that take part (B, U, M, ...); and
+    where the label says more than its members do (B, U, *spatial).
 
     Where a union teaches nothing none of its members takes part: garbage there stays out of the gradient.
     """
     labels = targets[:, relations.union_index]
     present = (labels > 0.5).unsqueeze(2)
-    absent = known_entries(targets) & (targets <= 0.5)
-    taking_part = ~(absent[:, relations.member_index] & present) & along(relations.is_member, targets.dim() - 2)
+    known, here = known_entries(targets), along(relations.is_member, targets.dim() - 2)
+    absent, claimed = known & (targets <= 0.5), known & (targets > 0.5)
+    taking_part = ~(absent[:, relations.member_index] & present) & here
+    unknown_member = (~known[:, relations.member_index] & here).any(dim=2)
+    news = known_entries(labels) & unknown_member & ~(claimed[:, relations.member_index] & here).any(dim=2)
+    somewhere = news.flatten(2).any(dim=2) if news.dim() > 2 else news
+    somewhere = somewhere.reshape(*somewhere.shape, *[1] * (news.dim() - 2))
     # Present, and every member known to be absent, is a contradiction: nothing can be blamed for it.
-    teaching = known_entries(labels) & taking_part.any(dim=2)
-    return torch.where(teaching, labels, float("nan")), taking_part & teaching.unsqueeze(2)
+    teaching = known_entries(labels) & taking_part.any(dim=2) & somewhere
+    return torch.where(teaching, labels, float("nan")), taking_part & teaching.unsqueeze(2), news & teaching
 
 
 def union_log_probabilities(

@@ -92,6 +92,7 @@ def patch_loader(
     patch_size: Any,
     patches_per_epoch: Any,
     elsewhere: Any,
+    source_balance: Any = 1.0,
     batch_size: Any,
     num_workers: Any,
     seed: int,
@@ -101,12 +102,16 @@ def patch_loader(
     share = number("elsewhere", elsewhere, least=0)
     if share > 1:
         raise InputError(f"elsewhere is {share:g}; expected a share from 0 to 1")
+    balance = number("source_balance", source_balance, least=0)
+    if balance > 1:
+        raise InputError(f"source_balance is {balance:g}; expected 0 (by cases) to 1 (sources evenly)")
     sampler = BalancedPatches(
         classes_present(data.volumes, data.tables),
         data.cases.sources,
         length=integer("patches_per_epoch", patches_per_epoch, least=1),
         seed=seed,
         elsewhere=share,
+        source_balance=balance,
     )
     dataset = Patches(data.volumes, class_values(data.tables), size=size, outside=data.index.outside)
     workers = integer("num_workers", num_workers, least=0)

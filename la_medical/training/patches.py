@@ -30,7 +30,7 @@ class Draw:
 
 
 class BalancedPatches(DistributedSampler[Draw]):
-    """Draws of an epoch: a source, evenly; then one of its classes, or nothing, evenly; then one of its cases.
+    """Draws of an epoch: a source, by `source_balance`; then one of its classes, or nothing, evenly; then a case of it.
 
     A class counts in a source if one of its volumes has a voxel of it. `elsewhere` is the share of patches around any
     voxel, in any volume of the source, lesion or not. The draws depend on seed, epoch and number alone, not on workers
@@ -42,10 +42,19 @@ class BalancedPatches(DistributedSampler[Draw]):
         length: patches an epoch, over all processes.
         seed: of the run.
         elsewhere: 0..1.
+        source_balance: a source of n cases is drawn in proportion to n^(1 - source_balance): 1 draws all sources
+            evenly, 0 all cases.
     """
 
     def __init__(
-        self, present: NDArray[np.bool_], sources: Sequence[str], *, length: int, seed: int, elsewhere: float = 0.34
+        self,
+        present: NDArray[np.bool_],
+        sources: Sequence[str],
+        *,
+        length: int,
+        seed: int,
+        elsewhere: float = 0.34,
+        source_balance: float = 1.0,
     ) -> None:
         if length < processes.world_size():
             raise InputError(f"patches_per_epoch {length} for {processes.world_size()} processes; draw more patches")
@@ -63,6 +72,8 @@ class BalancedPatches(DistributedSampler[Draw]):
             rows = np.flatnonzero(named == source)
             by_class = [(k, rows[present[rows, k]]) for k in range(present.shape[1]) if present[rows, k].any()]
             self._groups.append((rows, by_class))
+        shares = np.array([float(len(rows)) ** (1 - source_balance) for rows, _ in self._groups])
+        self._up_to = np.cumsum(shares / shares.sum())
 
     def __len__(self) -> int:
         return len(range(self.rank, self.length, self.num_replicas))
@@ -74,7 +85,8 @@ class BalancedPatches(DistributedSampler[Draw]):
     def draw(self, number: int) -> Draw:
         """The `number`-th patch of this epoch."""
         generator = np.random.default_rng([self.seed, self.epoch, number])
-        rows, by_class = self._groups[int(generator.integers(len(self._groups)))]
+        source = int(np.searchsorted(self._up_to, generator.random(), side="right"))
+        rows, by_class = self._groups[min(source, len(self._groups) - 1)]
         label = NOTHING
         if by_class and generator.random() >= self.elsewhere:
             label, rows = by_class[int(generator.integers(len(by_class)))]

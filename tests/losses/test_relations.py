@@ -137,8 +137,9 @@ def test_union_terms_by_hand():
         ([NAN, NAN, NAN, 1.0], -math.log(0.64)),
         ([NAN, NAN, NAN, 0.0], -math.log(0.36)),
         ([0.0, NAN, NAN, 1.0], -math.log(1 - 0.8 * 0.9)),  # a member known to be absent is out
-        ([0.0, 0.0, 0.0, 0.0], -math.log(0.36)),  # the same as if only the union were known
-        ([1.0, 0.0, 0.0, 1.0], -math.log(0.5)),  # only the member that is there can make it
+        ([0.0, 0.0, 0.0, 0.0], 0.0),  # every member is known: their own cross-entropies say it all
+        ([1.0, 0.0, 0.0, 1.0], 0.0),
+        ([1.0, NAN, NAN, 1.0], 0.0),  # PDAC is there, so is a tumour: no news
         ([1.0, NAN, NAN, NAN], 0.0),  # not yet implied
         ([0.0, 0.0, 0.0, 1.0], 0.0),  # contradictory: nothing can be blamed
         ([NAN, NAN, NAN, NAN], 0.0),
@@ -150,6 +151,14 @@ def test_union_terms_by_hand():
         assert loss.item() == pytest.approx(expected), states
         assert z.grad.isfinite().all()
         assert z.grad[0, TUMOUR] == 0
+    # Of two voxels of one sample, one has news: it is half of the mean.
+    two = logits.reshape(1, 4, 1).expand(-1, -1, 2)
+    states = torch.tensor([[[NAN, 0.0], [NAN, 0.0], [NAN, 0.0], [1.0, 0.0]]])
+    assert union_bce(two, states, relations).item() == pytest.approx(-math.log(0.64) / 2)
+    # Beside a sample whose members are all known, nothing changes.
+    full = torch.tensor([[[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]]])
+    both = union_terms(two.expand(2, -1, -1), torch.cat([states, full]), relations)
+    torch.testing.assert_close(torch.stack(both), torch.stack(union_terms(two, states, relations)))
     # Dice over two voxels: p_u = 0.64 twice, labels 1 and 0: 1 - (2 * 0.64 + 1) / (1.28 + 1 + 1)
     voxels = logits.reshape(1, 4, 1).expand(-1, -1, 2)
     labels = torch.tensor([[[NAN, NAN], [NAN, NAN], [NAN, NAN], [1.0, 0.0]]])

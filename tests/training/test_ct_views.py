@@ -43,6 +43,51 @@ def test_the_strong_view_changes_intensities_more_and_the_same_numbers_come_agai
     torch.testing.assert_close(one[1][0], strong[2])
 
 
+class Fixed:
+    """Draws that always give the same angle (degrees) and magnification."""
+
+    def __init__(self, angle: float, zoom: float) -> None:
+        self.values = {"rotate": angle, "zoom": zoom}
+
+    def uniform(self, purpose: str, low: float, high: float) -> torch.Tensor:
+        return torch.tensor([self.values[purpose]])
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 6), (10, 6, 4)])
+def test_a_quarter_turn_is_rot90_and_what_comes_in_from_beyond_is_unknown(shape: tuple[int, int, int]) -> None:
+    labels = torch.randint(0, 2, (1, *shape), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    views = CtViews(tables=TABLES, seed=0, rotate=90.0)
+    grey, turned = views._turned(labels[:, None].float(), labels, Fixed(90.0, 1.0))  # type: ignore[arg-type]
+    side = min(shape[:2])
+    middle = tuple(slice((n - side) // 2, (n + side) // 2) for n in shape[:2])
+    expected = torch.rot90(labels[0][middle], 1, (0, 1)).long()
+    assert torch.equal(turned[0][middle], expected) or torch.equal(turned[0][middle], torch.rot90(expected, 2, (0, 1)))
+    torch.testing.assert_close(grey[0, 0][middle], turned[0][middle].float(), atol=1e-4, rtol=0)
+    beyond = turned == 2  # the last number of the tables: outside
+    assert int(beyond.sum()) == (shape[0] - side) * side * shape[2]
+
+
+def test_magnified_twice_the_middle_half_fills_the_patch() -> None:
+    labels = torch.zeros(1, 8, 8, 8, dtype=torch.uint8)
+    labels[:, 2:6, 2:6, 2:6] = 1
+    views = CtViews(tables=TABLES, seed=0, zoom=0.5)
+    _, larger = views._turned(labels[:, None].float(), labels, Fixed(0.0, 2.0))  # type: ignore[arg-type]
+    assert (larger == 1).all()
+    _, smaller = views._turned(labels[:, None].float(), labels, Fixed(0.0, 0.5))  # type: ignore[arg-type]
+    assert int((smaller == 1).sum()) == 8
+    assert int((smaller == 2).sum()) == 8**3 - 4**3
+
+
+def test_both_views_turn_alike_and_patches_of_one_batch_differ() -> None:
+    images, labels, cases = batch()
+    views = CtViews(tables=TABLES, seed=3, flip=0.0, flip_x=0.5, rotate=30, zoom=0.2, scale=0, shift=0, noise=0, blur=0)
+    weak, strong, targets = views(images, labels, cases=cases, epoch=1)
+    assert torch.equal(weak, strong)
+    assert targets.isnan().all(dim=1).any()  # corners from beyond the patch
+    again, _, _ = views(images[1:2], labels[1:2], cases=cases[1:2], epoch=1)
+    torch.testing.assert_close(again[0], weak[1])
+
+
 def test_erasing_makes_a_cube_mid_grey() -> None:
     images = torch.full((1, 1, 20, 20, 20), 255, dtype=torch.uint8)
     views = CtViews(tables=TABLES, seed=1, scale=0, shift=0, noise=0, blur=0, erase=0.8)
@@ -64,3 +109,6 @@ def test_a_setting_out_of_its_range_ends_with_one_line(capsys: pytest.CaptureFix
         ct_views(tables=TABLES, seed=0, flip=2)
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "la_medical: views::flip is 2; expected 0 to 1\n"
+    with pytest.raises(SystemExit):
+        ct_views(tables=TABLES, seed=0, zoom=0.95)
+    assert capsys.readouterr().err == "la_medical: views::zoom is 0.95; expected 0 to 0.9\n"

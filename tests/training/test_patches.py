@@ -33,6 +33,13 @@ def test_sources_and_classes_come_evenly_however_many_cases_they_have() -> None:
     assert {8, 11} <= {draw.case for draw in draws if draw.label == NOTHING}  # cases without any lesion are used
 
 
+@pytest.mark.parametrize(("balance", "share"), [(1.0, 0.5), (0.0, 10 / 12), (0.5, 10**0.5 / (10**0.5 + 2**0.5))])
+def test_source_balance_lies_between_even_sources_and_even_cases(balance: float, share: float) -> None:
+    present = np.zeros((12, 1), bool)
+    own = BalancedPatches(present, ["a"] * 10 + ["b"] * 2, length=4000, seed=0, source_balance=balance)
+    assert sum(draw.case < 10 for draw in own) / 4000 == pytest.approx(share, abs=0.03)
+
+
 def test_draws_depend_on_seed_epoch_and_number_alone() -> None:
     one, two, other = sampler(50), sampler(50), sampler(50, seed=2)
     assert list(one) == list(two)
