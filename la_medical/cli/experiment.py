@@ -76,6 +76,4 @@ def _quiet() -> None:
     """One line a run is enough: MONAI's engines would add one an epoch."""
     import logging
 
-    logging.getLogger("la_medical").setLevel(logging.WARNING)
-    logging.getLogger("monai").setLevel(logging.ERROR)
-    logging.getLogger("ignite").setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from la_medical.errors import InputError
 from la_medical.experiments.composites import composite_of, draw
 from la_medical.experiments.plan import Arm, DataSet, Part
+from la_medical.labels import LabelSpace
 from la_medical.manifest.assemble import assemble
 from la_medical.manifest.card import SourceCard
 from la_medical.manifest.sources.registry import read_source, source_options
@@ -39,7 +40,7 @@ def whole(data: DataSet, *, name: str, root: Path, cache: Path) -> Manifest:
     if table.is_file() and table.with_suffix(".json").is_file():
         return read_manifest(table)
     parts = [_read(part, root, cache / "images" / _folder_name(part)) for part in data.parts]
-    manifest = parts[0] if len(parts) == 1 else assemble(parts, parts[0].space)
+    manifest = parts[0] if len(parts) == 1 else assemble(parts, LabelSpace.load(parts[0].space.name))
     if data.composite is not None:
         manifest = draw(manifest, composite_of(data.composite), cache / "images" / table.stem)
     if data.split is not None:
@@ -67,11 +68,12 @@ def drawn_for_seed(manifest: Manifest, data: DataSet, *, name: str, seed: int) -
     for part, count in (("train", data.train), ("val", data.val), ("test", data.test)):
         rng = np.random.default_rng([seed if part == "train" else 0, zlib.crc32(f"{name} {part}".encode())])
         there = (table["split"] == part).to_numpy()
-        asked = {source: there & (table["source"] == source).to_numpy() for source in count} if isinstance(
-            count, Mapping) else {"": there}  # fmt: skip
-        for source, here in asked.items():
+        asked = count if isinstance(count, Mapping) else {}
+        left = there & ~table["source"].isin(list(asked)).to_numpy()
+        groups = [(source, there & (table["source"] == source).to_numpy(), int(n)) for source, n in asked.items()]
+        groups.append(("", left, None if isinstance(count, Mapping) else count))
+        for source, here, number in groups:
             rows = np.flatnonzero(here)
-            number = count[source] if isinstance(count, Mapping) else count
             if number is not None and len(rows) < number:
                 of = f" of {source}" if source else ""
                 raise InputError(f"data {name}: {number} {part} images{of} are asked for, and there are {len(rows)}")

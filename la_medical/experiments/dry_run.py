@@ -21,6 +21,7 @@ TRIAL = {
     "network_config::network": "densenet",
     "network_config::options": {"init_features": 4, "growth_rate": 4, "block_config": [1, 1]},
     "loss::warmup_epochs": 0,
+    "network_config::pretrained": False,
 }
 """What a trial changes: sizes and lengths. Data, labels, arms, losses and heads stay the plan's."""
 

@@ -32,9 +32,9 @@ class DataSet:
 
     `parts`: sources, assembled. `composite`: draw several images into one (`composites.Composite`), from the one part.
     `split`: `{val, test}` shares for a split by patient instead of the official one. `train`, `val`, `test`: how many
-    images to take, one number or one a source, null for all. `classes`: to learn, null for all. `scored`: classes whose
-    AUC counts, null for all. `sources`: classes that each partial source knows. Where they are not the sources of the
-    images themselves, the training images are dealt to them.
+    images to take, one number or one a source (all of a source that is not named), null for all. `classes`: to learn,
+    null for all. `scored`: classes whose AUC counts, null for all. `sources`: classes that each partial source knows.
+    Where they are not the sources of the images themselves, the training images are dealt to them.
     """
 
     parts: tuple[Part, ...]
