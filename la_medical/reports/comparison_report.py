@@ -140,16 +140,17 @@ def _cautions(content: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any
             )
     tests = content["endpoints"]
     said.append(
-        f"{tests} endpoints are compared. Holm's adjustment keeps the chance of any false finding among them below 5%; "
+        f"Where no difference is shown, A and B need not be equal: read the interval. {tests} endpoints are compared. "
+        "Holm's adjustment keeps the chance of any false finding among them below 5%; "
         "the intervals are not adjusted. What was chosen before looking counts for more than what is found here."
     )
     return said
 
 
 def _endpoints(content: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> Table:
-    columns = ["Class / endpoint", "A", "B", "A minus B", "p", "p (Holm)", "Test", "Non-inferiority"]
-    if content["settings"]["margin"] is None:
-        columns = columns[:-1]
+    margin = content["settings"]["margin"]
+    columns = ["Class / endpoint", "A", "B", "A minus B", "p, and after Holm", "Test"]
+    columns += [] if margin is None else [f"Non-inferiority, margin {margin:g}"]
     rows: list[tuple[list[str], bool]] = []
     for name in names:
         absent: dict[str, list[str]] = {}
@@ -174,7 +175,7 @@ def _compared(endpoint: str, one: Mapping[str, Any], own: Mapping[str, Mapping[s
     return [
         *(_value(own[model], endpoint, one[model.lower()]) for model in ("A", "B")),
         as_shown(endpoint, one["estimate"], sign=True) + interval,
-        *("" if one[key] is None else f"{one[key]:.3g}" for key in ("p_value", "p_holm")),
+        "\n".join(f"{one[key]:.3g}" for key in ("p_value", "p_holm") if one[key] is not None),
         one["method"],
         non_inferiority_in_words(one),
     ]

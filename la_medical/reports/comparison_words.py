@@ -51,7 +51,7 @@ def verdict(one: Mapping[str, Any]) -> str:
     if p_value is None:
         return "There is no test of this."
     if p_value >= LEVEL:
-        return "The data do not show which is better: no difference found is not the same as equal."
+        return "No difference is shown."
     return f"{'A' if one['estimate'] > 0 else 'B'} is better on these patients."
 
 
@@ -61,5 +61,5 @@ def non_inferiority_in_words(one: Mapping[str, Any]) -> str:
     if not found:
         return ""
     if found.get("non_inferior") is None:
-        return f"margin {found['margin']:g}: not judged\n{found.get('reason') or ''}"
-    return f"margin {found['margin']:g}: {'A is not inferior' if found['non_inferior'] else 'not shown'}"
+        return f"not judged\n{found.get('reason') or ''}"
+    return "A is not inferior" if found["non_inferior"] else "not shown"

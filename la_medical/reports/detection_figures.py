@@ -39,12 +39,11 @@ def froc(name: str, curve: pd.DataFrame, rates: Sequence[Mapping[str, Any]], *, 
     )  # fmt: skip
 
 
-def by_size(name: str, bins: Sequence[Mapping[str, Any]]) -> Drawing:
-    """Lesion sensitivity in size bins, with exact intervals and denominators."""
+def by_size(name: str, bins: Sequence[Mapping[str, Any]], *, lesions: str) -> Drawing:
+    """Lesion sensitivity in size bins, which may overlap, with exact intervals and denominators."""
     data = pd.DataFrame([{"size": one["value"], **one["sensitivity"]} for one in bins])
     shown = data[data["estimate"].notna()]
     method = shown["method"].iloc[0] if len(shown) else "no interval"
-    lesions = int(data["denominator"].fillna(0).sum())
 
     def paint(axes: Any) -> None:
         places = np.arange(len(data))
@@ -62,8 +61,8 @@ def by_size(name: str, bins: Sequence[Mapping[str, Any]]) -> Drawing:
     return drawn(
         file_stem("sensitivity_by_size", name), paint, title=f"Sensitivity by size, {name}", data=data, size=(5.2, 3.8),
         alt=f"Lesion sensitivity of {name} by longest axial diameter",
-        caption=f"{lesions} reference lesions by longest axial diameter, found over all "
-        f"below each bin, at the operating point; bars: {method}. A bin without lesions has no mark.",
+        caption=f"{lesions} by longest axial diameter; found over all below each bin, "
+        f"at the operating point; bars: {method}. A bin without lesions has no mark.",
     )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def _class_drawings(
         curve = froc[["threshold", "false_positives_per_volume", "sensitivity"]].astype(float)
         drawings.append(detection_figures.froc(name, curve, entry["froc"], lesions=lesions))
     if entry["lesions_by_size"]:
-        drawings.append(detection_figures.by_size(name, entry["lesions_by_size"]))
+        drawings.append(detection_figures.by_size(name, entry["lesions_by_size"], lesions=lesions))
     if len(patients):
         drawings.append(detection_figures.patient_scores(name, patients, threshold=threshold))
     parts = detection_figures.strata(name, entry["strata"])

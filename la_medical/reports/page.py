@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from la_medical.artifacts import write_text
 from la_medical.reports.drawing import Drawing, save
 
+WHOLE = 26
+"""Characters from which a line of a cell may break."""
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -79,7 +83,6 @@ def write_page(page: Page, folder: str | Path) -> Path:
 def html(page: Page) -> str:
     """The page as text. All text is escaped by the template; the script puts data in as text nodes only."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -89,6 +92,7 @@ def html(page: Page) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters.update(breakable=_breakable, lines=_lines)
     content = {
         **{key: getattr(page, key) for key in ("title", "kind", "about", "headline", "phantom", "cases_note", "foot")},
         # a sentence that the banner says need not be said twice
@@ -124,10 +128,19 @@ def json_for_script(content: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").replace(chr(0x2028), "\\u2028")
 
 
-def _figure(drawing: Drawing) -> dict[str, Any]:
-    from markupsafe import Markup
+def _breakable(text: str) -> Markup:
+    """Escaped; a long name in snake case may break after each underscore."""
+    return escape(text).replace("_", Markup("_<wbr>"))
 
-    wide = drawing.name in ("coverage", "training_curves", "query_similarity")
+
+def _lines(text: str) -> Markup:
+    """Escaped; short lines of a cell stay whole, so that an interval does not break at its dash."""
+    whole = Markup('<span class="whole">{}</span>')
+    return Markup("\n").join(whole.format(line) if len(line) < WHOLE else escape(line) for line in text.split("\n"))
+
+
+def _figure(drawing: Drawing) -> dict[str, Any]:
+    wide = drawing.name in ("coverage", "training_curves", "validation_curves", "query_similarity", "differences")
     return {
         "name": drawing.name,
         "title": drawing.title,

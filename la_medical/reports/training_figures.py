@@ -13,9 +13,8 @@ from la_medical.reports.drawing import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, YE
 from la_medical.reports.figures import cell
 from la_medical.reports.similarity_gain import similarity_and_gain
 
-LINES = tuple(
-    (colour, dash) for dash in ("-", "--", "-.", ":") for colour in (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, INK)
-)
+COLOURS, DASHES = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, INK), ("-", "--", "-.", ":")
+"""7 and 4 have no common divisor: 28 lines differ in colour or dash, and neighbours in both."""
 LOSSES = ("train.", "val.bce", "val.loss")
 NOT_DRAWN = ("epoch", "learning_rate", "lr", "seconds", "time")
 
@@ -67,8 +66,11 @@ def training_curves(history: pd.DataFrame) -> list[Drawing]:
 
 def _curves(history: pd.DataFrame, names: list[str], stem: str, title: str, label: str, said: str) -> Drawing:
     def paint(axes: Any) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for number, name in enumerate(names):
-            colour, dash = LINES[number % len(LINES)]
+            colour, dash = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
             there = history[name].notna()
             axes.plot(
                 history["epoch"][there], history[name][there], color=colour, linestyle=dash, label=name,

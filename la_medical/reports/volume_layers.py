@@ -84,7 +84,8 @@ def case_layers(case: str, manifest: Manifest, predictions: str | Path | None) -
     if image is None:
         raise InputError(f"case {case}: the manifest names no image; there is nothing to show")
     values, affine = _stored(image)
-    yield Layer("Image", np.clip(np.rint(values), -32768, 32767).astype(np.int16), affine, "", -160, 240, 1.0)
+    whole = values if values.dtype.kind in "iu" else np.rint(values)
+    yield Layer("Image", np.clip(whole, -32768, 32767).astype(np.int16), affine, "", -160, 240, 1.0)
     if mask is not None:
         yield from _reference(case, manifest, mask)
     if predictions is not None:

@@ -65,7 +65,8 @@ def test_opens_offline_and_says_the_result(report, opened):
     area = result.metrics["classes"]["pneumonia"]["auroc"]["estimate"]
     assert f"AUC for pneumonia {area:.3f}" in page.locator(".lead").inner_text()
     assert "PHANTOM" in page.locator(".phantom").inner_text()
-    assert page.locator("figure svg").count() == 2 * 3 + 2
+    # ROC, reliability, scores, confusion of two classes; coverage, losses, scores on validation
+    assert page.locator("figure svg").count() == 2 * 4 + 3
     assert page.locator(".drawing svg").first.is_visible()
 
 
