@@ -75,29 +75,69 @@ def test_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.rglob(".partial-*model*"))
 
 
-@pytest.mark.slow
-def test_two_processes_with_gloo_train_and_evaluate(tmp_path: Path) -> None:
-    """The same cases in each step, and norms that look at one case: the loss curve of one process, but for rounding."""
-    manifest = write_data(tmp_path / "data")
-    options = "{'init_features': 4, 'growth_rate': 4, 'block_config': [1, 1], 'norm': 'instance'}"
-    more = [f"--network_config::options={options}", "--loss::warmup_epochs=1"]
+ONE = [sys.executable, "-m", "monai.bundle"]
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
+INSTANCE_NORM = "{'init_features': 4, 'growth_rate': 4, 'block_config': [1, 1], 'norm': 'instance'}"
+"""A norm that looks at one case, so that it does not matter which cases a process has."""
+
+
+def ended(command: list[str]) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    runner = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
-    one = [sys.executable, "-m", "monai.bundle"]
-    runs = [
-        (one, ["train"], tmp_path / "one", "--batch_size=8"),
-        (runner, ["train", "multi_gpu_train"], tmp_path / "two", "--batch_size=4"),
-        (runner, ["train", "evaluate", "multi_gpu_evaluate"], tmp_path / "two", "--batch_size=4"),
-    ]
-    for start, configs, out, batch in runs:
-        command = [*start, *arguments(configs, manifest, out, *more, batch)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-    single, double = (read_losses(tmp_path / name / "history.csv") for name in ("one", "two"))
-    assert single == pytest.approx(double, rel=1e-3)
-    predictions = (tmp_path / "two" / "predictions.csv").read_text().splitlines()
-    assert len(predictions) == 1 + 8
-    assert len(set(predictions)) == len(predictions)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def workers_of(launcher: int) -> list[int]:
+    """Process numbers of a launcher's children that run a bundle, in the order of their ranks."""
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    return [int(pid) for pid in children if b"monai.bundle" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def kill_a_rank(command: list[str], history: Path) -> None:
+    """Run until some epochs are written, then kill rank 1; the launcher must end by itself, and with an error."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as launcher:
+        while launcher.poll() is None and not (history.is_file() and len(history.read_text().splitlines()) > 3):
+            time.sleep(0.02)
+        os.kill(workers_of(launcher.pid)[1], signal.SIGKILL)
+        launcher.wait(timeout=60)
+    assert launcher.returncode != 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
+def test_two_processes_with_gloo_train_lose_a_rank_go_on_evaluate_and_answer(tmp_path: Path) -> None:
+    """The same cases in each step: the loss curve of one process but for rounding, also after a rank was killed."""
+    manifest = write_data(tmp_path / "data", patients=64)
+    more = [f"--network_config::options={INSTANCE_NORM}", "--loss::warmup_epochs=1", "--early_stopping_patience=30"]
+    more += ["--max_epochs=30", "--learning_rate=1.0e-3"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    ended([*ONE, *arguments(["train"], manifest, one, *more, "--batch_size=8")])
+    train = [*TWO, *arguments(["train", "multi_gpu_train"], manifest, two, *more, "--batch_size=4")]
+    kill_a_rank(train, two / "history.csv")
+    before = len((two / "history.csv").read_text().splitlines())
+    assert before < 1 + 30, "the training was over before a rank could be killed"
+    ended(train)
+    single, double = (read_losses(out / "history.csv") for out in (one, two))
+    assert len(double) == 30
+    assert double == pytest.approx(single, rel=1e-3)
+
+    ended([*TWO, *arguments(["train", "evaluate", "multi_gpu_evaluate"], manifest, two, *more, "--batch_size=4")])
+    evaluated = (two / "predictions.csv").read_text().splitlines()
+    assert len(set(evaluated)) == len(evaluated) == 1 + 16  # each test case once, and the header
+    ended([*TWO, *arguments(["inference", "multi_gpu_evaluate"], manifest, two, more[0], "--batch_size=4")])
+    answers = answered(two / "predictions.csv")
+    ended([*ONE, *arguments(["inference"], manifest, two, more[0], "--batch_size=5")])
+    again = answered(two / "predictions.csv")
+    assert list(answers) == list(again)  # every row, in the order of the manifest
+    assert len(answers) == 64
+    for case, values in answers.items():
+        assert values == pytest.approx(again[case], abs=1e-6)
+
+
+def answered(table: Path) -> dict[str, list[float]]:
+    rows = [line.split(",") for line in table.read_text().splitlines()[1:]]
+    return {row[0]: [float(value) for value in row[1:]] for row in rows}
 
 
 def read_losses(history: Path) -> list[float]:
