@@ -19,8 +19,11 @@ GAP_MM = 4.0
 
 
 def boxes(mask: NDArray[Any], spacing: tuple[float, ...], seed: int) -> Iterator[tuple[str, Box]]:
-    """`(name, box)` of each view: `whole`; `off_0`, `off_1`: of each axis one side, by lot, loses 60 to 90% of what
-    lies beyond the tumour there; `slab_low`, `slab_high`: what lies below and above the tumour, if that is 30 mm or more."""
+    """`(name, box)` of each view: `whole`; `off_0`, `off_1`; `slab_low`, `slab_high`.
+
+    Off centre: of each axis one side, by lot, loses 60 to 90% of what lies beyond the tumour there. Slabs: what lies
+    below and above the tumour, if that is 30 mm or more.
+    """
     generator = np.random.default_rng([seed, *mask.shape])
     whole = tuple(slice(0, size) for size in mask.shape)
     yield "whole", (whole[0], whole[1], whole[2])

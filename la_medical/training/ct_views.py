@@ -1,7 +1,7 @@
 """The weak and the strong view of CT patches, made for a whole batch on its device. 3D only.
 
-Both views share one change of geometry (flips, a turn, a zoom), so every voxel of one is the same voxel of the other; the
-strong view changes intensities only (paper, Sec. 2: consistency needs aligned answers).
+Both views share one change of geometry (flips, a turn, a zoom), so every voxel of one is the same voxel of the other;
+the strong view changes intensities only (paper, Sec. 2: consistency needs aligned answers).
 """
 
 from __future__ import annotations
