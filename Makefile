@@ -42,6 +42,10 @@ coverage: $(VENV)/installed
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=95 tests/labels tests/losses \
 		tests/statistics tests/detection tests/manifest tests/cli
 
+# All of docs/ and the API reference as HTML in build/docs, warnings as errors (about a minute of CPU).
+docs: $(VENV)/installed
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+
 # Every benchmark, one after the other on one core (about a quarter of an hour), and the table in docs/benchmarks.md.
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/run.py
