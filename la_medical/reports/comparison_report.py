@@ -131,6 +131,12 @@ def _cautions(content: Mapping[str, Any], metrics: Mapping[str, Mapping[str, Any
             said.append(f"{model}: some volumes have no patient ID; leakage could not be checked for them.")
     if metrics["A"]["manifest"]["sha256"] != metrics["B"]["manifest"]["sha256"]:
         said.append("A and B were evaluated with two different manifest files; patients and labels of both agree.")
+    unlike = content.get("protocols_differ_in")
+    if unlike:
+        said.append(
+            f"The candidates of A and B were made by different protocols ({', '.join(unlike)}): a difference may come "
+            "from that and not from the models."
+        )
     for name in content["classes"]:
         counts = metrics["A"]["classes"][name]["counts"]
         if min(counts["positives"], counts["controls"]) < FEW:
