@@ -183,7 +183,7 @@ def split_lines(manifest: Manifest, before: Manifest | None = None) -> list[str]
     if without:
         lines.append(
             f"warning: rows without a patient ID in {', '.join(name or '(no source)' for name in without)} were split "
-            "one by one; whether a patient of theirs is in two splits cannot be checked"
+            "by study, or one by one; whether a patient of theirs is in two splits cannot be checked"
         )
     if before is not None and (before.table["split"] != "").any():
         changed = int(((before.table["split"] != table["split"]) & (before.table["split"] != "")).sum())

@@ -9,6 +9,7 @@ from la_medical.labels import LabelSpace
 from la_medical.manifest import SourceCard, from_columns
 from la_medical.manifest.audit import CANNOT, FAILED, PASSED, WARNING, audit
 from la_medical.manifest.audit.render import html, terminal_lines, write_audit
+from tests.dicom import made_series
 
 SPACE = LabelSpace.load("chest_xray")
 
@@ -202,3 +203,30 @@ def test_the_terminal_shows_failures_last(folder):
     checks = [line for line in lines if line.startswith("  ") and ": " in line]
     assert "FAILED" in checks[-1]
     assert lines[-1].startswith("1 failed")
+
+
+def test_a_dicom_series_of_a_row_is_judged_as_the_scan_judges_it(tmp_path):
+    """Every warning of the scan, and a series that must not be read is an unreadable file that says why."""
+    tilt = [[-10, -20 + 0.5 * z, -100 + 2.5 * z] for z in range(6)]
+    kinds = {
+        "plain": {}, "tilt": {}, "rescale": {}, "gap": {}, "mono": {"PhotometricInterpretation": "MONOCHROME1"},
+        "lossy": {"LossyImageCompression": "01"}, "burned": {"BurnedInAnnotation": "YES"},
+    }  # fmt: skip
+    for number, (name, changes) in enumerate(kinds.items()):
+        for z in range(6):
+            own = {"SeriesInstanceUID": f"1.2.{number}", **changes}
+            own |= {"ImagePositionPatient": tilt[z]} if name == "tilt" else {}
+            own |= {"RescaleIntercept": -1000 - z} if name == "rescale" else {"RescaleIntercept": -1000 + number}
+            if name != "gap" or z != 3:
+                made_series.save(made_series.ct_slice(z, **own), tmp_path / name / str(z))
+    columns = {"case_id": list(kinds), "image": list(kinds), "label.pdac": 1}
+    manifest = from_columns(columns, root=tmp_path, space=LabelSpace.load("pancreatic_ct"))
+    result = audit(manifest, with_shortcuts=False)
+    named = {check.name.removeprefix("series: "): check for check in result.checks if check.name.startswith("series: ")}
+    assert {name: check.cases for name, check in named.items()} == {
+        "gantry_tilt": ("tilt",), "monochrome1": ("mono",), "lossy": ("lossy",), "burned_in": ("burned",),
+        "rescale_varies": ("rescale",),
+    }  # fmt: skip
+    assert {check.status for check in named.values()} == {"warning"}
+    assert result.check("unreadable files").cases == ("gap",)
+    assert "missing_slices" in result.check("unreadable files").message

@@ -130,7 +130,8 @@ def _read_dicom(path: Path) -> Picture:
 
 def _read_folder(path: Path) -> Picture:
     from la_medical.dicom.series import read_volume
+    from la_medical.dicom.volume import series_stack
 
     files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
-    volume = read_volume(files)
-    return Picture(np.asarray(volume.array), np.asarray(volume.affine))
+    volume = read_volume(files)  # raises for what refuses; the stack names what warns
+    return Picture(np.asarray(volume.array), np.asarray(volume.affine), tuple(series_stack(files).faults))

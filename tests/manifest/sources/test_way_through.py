@@ -271,6 +271,11 @@ def test_from_the_source_to_the_exports(builder, tmp_path, capsys):
     assert main(["manifest", name, str(root), "--out", str(out), *options]) == 0
     made = read_manifest(out)
     assert made.classes
+    first = out.read_bytes(), out.with_suffix(".json").read_bytes()
+    assert main(["manifest", name, str(root), "--out", str(out), *options]) == 0
+    assert (out.read_bytes(), out.with_suffix(".json").read_bytes()) == first
+    assert main(["manifest", name, str(root), "--out", str(out.with_suffix(".parquet")), *options]) == 0
+    assert read_manifest(out.with_suffix(".parquet")).table.equals(made.table)
     space = made.space.name
     if space not in ("chest_xray", "pancreatic_ct", "mnist", "cifar10"):
         space = str(tmp_path / "space.yaml")
