@@ -110,7 +110,7 @@ def measure(tiny: bool) -> list[Line]:
 
 
 def preparing(folder: Path, shape: tuple[int, int, int]) -> list[Line]:
-    """Reading a scan of 0.75 x 0.75 x 1 mm with its mask and resampling it to the bundle's 1 x 1 x 2 mm, once a case."""
+    """Reading a scan of 0.75 x 0.75 x 1 mm with its mask, resampled to the bundle's 1 x 1 x 2 mm: once a case."""
     generator = np.random.default_rng(1)
     files = {"image": folder / "scan.nii.gz", "mask": folder / "scan_mask.nii.gz"}
     for file, array in zip(
