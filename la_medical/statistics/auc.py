@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -107,9 +106,11 @@ def newcombe(area: float, positives: int, negatives: int, confidence: float = 0.
     return low, high
 
 
-@dataclass(frozen=True)
-class RocCurve:
-    """All points of the curve from (0, 0) to (1, 1); a case is called positive when score >= threshold."""
+class RocCurve(NamedTuple):
+    """All points of the curve from (0, 0) to (1, 1); a case is called positive when score >= threshold.
+
+    Unpacks as scikit-learn's: `fpr, tpr, thresholds = roc_curve(y_true, y_score)`.
+    """
 
     fpr: Floats
     tpr: Floats
