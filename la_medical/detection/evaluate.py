@@ -19,7 +19,7 @@ from la_medical.detection.selection import ANY, classes_of
 from la_medical.detection.sensitivity import ClassResult, evaluate_class
 from la_medical.detection.tables import CandidatesFolder, read_candidates
 from la_medical.errors import PredictionError
-from la_medical.statistics import Estimate
+from la_medical.statistics import Estimate, undefined
 
 SCHEMA_VERSION = 1
 
@@ -122,7 +122,7 @@ def sentence(point: OperatingPoint, metrics: Mapping[str, Any], split: str, sett
     text = (
         f"Sensitivity for {what} {_words(metrics['sensitivity'], level)} at an operating point chosen for "
         f"{point.target} on {where}; specificity achieved {_words(metrics['specificity'], level)} on {split} "
-        f"(controls: {metrics['counts']['controls_are']}; exact intervals)."
+        f"(controls: {metrics['counts']['controls_are']}; exact intervals){_moved(metrics, where, level)}."
     )
     if not point.reached:
         text += f" {point.target} was NOT reached when the point was chosen."
@@ -131,6 +131,15 @@ def sentence(point: OperatingPoint, metrics: Mapping[str, Any], split: str, sett
     if without or left_out:
         text += f" {without} patients without prediction counted as negative, {left_out} excluded."
     return text
+
+
+def _moved(metrics: Mapping[str, Any], where: str, level: str) -> str:
+    """How far the specificity lies from that of the patients the point was chosen on, in percentage points."""
+    gap = metrics["operating_point"]["shift"]["specificity"]
+    if gap["estimate"] is None:
+        return ""
+    points, low, high = (100 * gap[key] for key in ("estimate", "low", "high"))
+    return f", {points:+.1f} percentage points against {where} ({level} {low:+.1f} to {high:+.1f})"
 
 
 def _words(figure: Mapping[str, Any], level: str) -> str:
@@ -151,6 +160,10 @@ def _point_content(point: OperatingPoint, metrics: Mapping[str, Any], confidence
             np.nan if now["estimate"] is None else now["estimate"],
             numerator=now["numerator"], denominator=now["denominator"],
         )  # fmt: skip
+        against = metrics["counts"]["controls_are"]
+        if kind == "specificity" and against != point.controls:
+            moved[kind] = undefined(f"chosen against controls {point.controls}, evaluated against {against}").to_dict()
+            continue
         moved[kind] = shift(point.achieved[kind], estimate, confidence).to_dict()
     return {
         "threshold": point.threshold,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from la_medical.detection.compare import compare
 from la_medical.detection.evaluate import evaluate, write_evaluation
@@ -174,11 +174,21 @@ def test_figures_by_hand(folder, tmp_path):
 def test_the_sentence(folder, tmp_path):
     (sentence,) = evaluated(folder, tmp_path).sentences
     low, high = proportion_confint(3, 4, method="beta")
+    moved = confint_proportions_2indep(3, 5, 4, 5, method="newcomb", compare="diff")
     assert sentence == (
         f"Sensitivity for pdac 75.0% (3/4; 95% CI {100 * low:.1f}-{100 * high:.1f}) at an operating point chosen "
         "for 80% specificity on val; specificity achieved 60.0% (3/5; 95% CI 14.7-94.7) on test (controls: all; exact "
-        "intervals)."
+        f"intervals), -20.0 percentage points against val (95% CI {100 * moved[0]:+.1f} to {100 * moved[1]:+.1f})."
     )
+
+
+def test_specificities_against_other_controls_have_no_shift(folder, tmp_path):
+    write_point(choose(folder, "pdac", specificity=0.8), tmp_path / "p.json")
+    found = evaluate(folder.path, points=[tmp_path / "p.json"], controls="normal", settings=FEW)
+    moved = found.metrics["classes"]["pdac"]["operating_point"]["shift"]
+    assert moved["specificity"]["reason"] == "chosen against controls all, evaluated against normal"
+    assert moved["sensitivity"]["estimate"] is not None
+    assert "percentage points" not in found.sentences[0]
 
 
 def test_wanted_and_achieved_and_the_shift(folder, tmp_path):
