@@ -8,6 +8,10 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHELL = ("", "sh", "bash", "shell", "console")
+BESIDE: dict[str, tuple[str, str] | None] = {
+    "README.md": ("not run", "installs and trains for minutes, or needs ChestX-ray14 and Kermany's chest X-rays"),
+}
+"""Marks of pages that are shown where comments would be seen."""
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|~{3,})(?P<language>[\w.+-]*)")
 _MARK = re.compile(r"<!-- (?P<kind>runs|not run): (?P<told>.+?) -->")
 
@@ -31,7 +35,7 @@ def pages() -> list[Path]:
 def blocks(page: Path) -> list[Block]:
     """Blocks in order. A mark holds for the block after it; one before the first heading holds for the whole page."""
     found: list[Block] = []
-    whole = mark = None
+    whole, mark = BESIDE.get(page.name), None
     open_at, fence, language, inside = 0, "", "", []
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
         marked, fenced = _MARK.fullmatch(line.strip()), _FENCE.match(line)
