@@ -26,7 +26,11 @@ def _add_detect(commands: Any) -> None:
         "and write candidates.parquet, lesions.parquet, patients.parquet and protocol.json. An interrupted run goes on "
         "when the same command is given again.",
     )
-    p.add_argument("predictions", type=Path, help="folder of predictions, or a table with case_id and prob.<class>")
+    p.add_argument(
+        "predictions",
+        type=Path,
+        help="folder of predictions (NIfTI, nnU-Net, DICOM SEG), or a table with case_id and prob.<class>",
+    )
     p.add_argument("--manifest", type=Path, required=True, help="manifest with the labels, CSV or Parquet")
     p.add_argument("--out", type=Path, required=True, help="folder for the tables")
     p.add_argument("--split", default="val,test", help="splits, joined by commas, or all (default %(default)s)")
@@ -282,11 +286,15 @@ def _sample_size(arguments: argparse.Namespace) -> None:
 
     if arguments.half_width is not None:
         count = for_width(arguments.expected, arguments.half_width, confidence=arguments.confidence)
-        print(f"{count} patients: interval of at most +-{arguments.half_width:g} around {arguments.expected:g}")
+        wanted = f"interval of at most +-{arguments.half_width:g} around {arguments.expected:g}"
     else:
         count = for_lower_bound(
             arguments.expected, arguments.lower_bound, power=arguments.power, confidence=arguments.confidence
         )
-        print(f"{count} patients: lower bound {arguments.lower_bound:g} with power {arguments.power:g}")
+        wanted = f"lower bound {arguments.lower_bound:g} with power {arguments.power:g}"
+    lines = [f"{count} patients: {wanted}"]
     if arguments.prevalence is not None:
-        print(f"{cohort(count, arguments.prevalence)} consecutive patients at prevalence {arguments.prevalence:g}")
+        lines.append(
+            f"{cohort(count, arguments.prevalence)} consecutive patients at prevalence {arguments.prevalence:g}"
+        )
+    print("\n".join(lines))

@@ -153,6 +153,8 @@ def test_sample_size(capsys):
     count = int(first.split()[0])
     assert 130 < count < 150  # the normal formula gives 1.96^2 x 0.09 / 0.0025 = 138.3
     assert second.startswith(f"{10 * count} consecutive patients")
+    assert main(["sample-size", "--expected", "0.9", "--half-width", "0.05", "--prevalence", "2"]) == 2
+    assert capsys.readouterr().out == ""  # no answer beside an error
 
 
 def test_the_evaluator_loads_no_network_library():
