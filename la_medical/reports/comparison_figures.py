@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from la_medical.diagnosis.sentences import interval_in_words
-from la_medical.reports.drawing import BLUE, FAINT, INK, ORANGE, Drawing, drawn, file_stem
+from la_medical.reports.drawing import BLUE, FAINT, INK, ORANGE, Drawing, drawn, file_stem, marked_rows
 from la_medical.statistics import auc
 
 STYLES = {"A": (BLUE, "-", "D"), "B": (ORANGE, "--", "s")}
@@ -83,11 +83,17 @@ def differences(rows: pd.DataFrame) -> Drawing | None:
 def scores_of_both(name: str, table: pd.DataFrame) -> Drawing:
     """One mark a patient: A's score against B's; patients that only one of them calls right lie off the diagonal."""
     truth = table["truth"].to_numpy(dtype=bool)
+    shown, sampled = marked_rows(table)
+    has_class = shown["truth"].to_numpy(dtype=bool)
 
     def paint(axes: Any) -> None:
-        for kind, colour, marker, label in ((truth, ORANGE, "o", "has the class"), (~truth, BLUE, "x", "control")):
-            axes.plot(table["score_a"][kind], table["score_b"][kind], linestyle="none", marker=marker, markersize=4,
-                      color=colour, alpha=0.7, label=f"{label} (n = {int(kind.sum())})")  # fmt: skip
+        styles = (
+            (has_class, ORANGE, "o", f"has the class (n = {int(truth.sum())})"),
+            (~has_class, BLUE, "x", f"control (n = {int((~truth).sum())})"),
+        )
+        for kind, colour, marker, label in styles:
+            axes.plot(shown["score_a"][kind], shown["score_b"][kind], linestyle="none", marker=marker, markersize=4,
+                      color=colour, alpha=0.7, label=label)  # fmt: skip
         axes.set(xlabel="Score of A", ylabel="Score of B")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
@@ -96,5 +102,5 @@ def scores_of_both(name: str, table: pd.DataFrame) -> Drawing:
         data=table[["source", "patient_id", "truth", "score_a", "score_b"]],
         alt=f"Scatter of the scores of A and B for {name}",
         caption=f"{name}: {len(table)} patients, one mark each; {int(truth.sum())} have the class. No interval. The "
-        "scores of two models need not be on one scale.",
+        f"scores of two models need not be on one scale.{sampled}",
     )  # fmt: skip

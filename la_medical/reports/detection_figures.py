@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from la_medical.reports.drawing import BLUE, FAINT, INK, ORANGE, Drawing, drawn, file_stem
+from la_medical.reports.drawing import BLUE, FAINT, INK, ORANGE, Drawing, drawn, file_stem, marked_rows
 from la_medical.reports.figures import confusion
 
 
@@ -80,11 +80,12 @@ def patient_confusion(content: Mapping[str, Any]) -> Drawing:
 def patient_scores(name: str, patients: pd.DataFrame, *, threshold: float | None) -> Drawing:
     """Scores of patients by reference class: one dot a patient, those with the class filled."""
     groups = sorted(patients["reference_class"].unique().tolist())
+    drawn_rows, sampled = marked_rows(patients)
 
     def paint(axes: Any) -> None:
         generator = np.random.default_rng(0)
         for y, group in enumerate(groups):
-            rows = patients[patients["reference_class"] == group]
+            rows = drawn_rows[drawn_rows["reference_class"] == group]
             height = y + generator.uniform(-0.25, 0.25, len(rows))
             truth = rows["truth"].to_numpy(dtype=bool)
             for kind, colour, marker in ((truth, ORANGE, "o"), (~truth, BLUE, "x")):
@@ -101,7 +102,7 @@ def patient_scores(name: str, patients: pd.DataFrame, *, threshold: float | None
         file_stem("scores", name), paint, title=f"Patient scores, {name}", data=patients[columns],
         alt=f"Patient scores for {name} by reference class",
         caption=f"{len(patients)} patients, one mark each: {int(patients['truth'].sum())} circles have the class, "
-        f"{int((~patients['truth'].astype(bool)).sum())} crosses are controls. No interval.{line}",
+        f"{int((~patients['truth'].astype(bool)).sum())} crosses are controls. No interval.{line}{sampled}",
     )  # fmt: skip
 
 

@@ -114,6 +114,17 @@ def drawn(
     return Drawing(name, title, caption, alt, svg, image.getvalue(), data)
 
 
+MOST_MARKS = 2000
+"""Marks of one figure, so that a page of 10,000 patients and many classes stays small; the CSV has all."""
+
+
+def marked_rows(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows that are drawn as marks, and the sentence for the caption where they are a sample."""
+    if len(table) <= MOST_MARKS:
+        return table, ""
+    return table.sample(MOST_MARKS, random_state=0), f" Drawn is a random sample of {MOST_MARKS}; the CSV has all."
+
+
 def save(drawing: Drawing, folder: Path) -> None:
     """Write `<name>.svg`, `<name>.png` and `<name>.csv` into `folder`."""
     write_text(folder / f"{drawing.name}.svg", drawing.svg)

@@ -17,6 +17,7 @@ from la_medical.reports.detection_report import write_report
 from la_medical.reports.detection_views import patient_views
 from la_medical.reports.upright import read_upright, upright
 from la_medical.reports.volume_views import MOST_SLICES, SIDE, chosen_slices, slices_view
+from tests.dicom.made_series import ct_series
 from tests.reports.small_hospital import AFFINE, SHAPE, ball, build
 
 NONE = pd.DataFrame({"class": [], "x": [], "y": [], "z": [], "diameter_mm": []})
@@ -223,3 +224,30 @@ def test_dynamic_candidates_are_outlined_where_the_protocol_finds_them(tmp_path)
         marked[extraction] = _marked(answers, "a", folder, manifest, image)
     assert marked["static"] == {}
     np.testing.assert_array_equal(marked["dynamic"]["pdac"], upright(answer[0] == 0.04, np.eye(4)).array)
+
+
+def test_the_marks_of_many_patients_are_a_sample_and_the_csv_has_all():
+    generator = np.random.default_rng(0)
+    patients = pd.DataFrame(
+        {
+            "patient_id": [f"p{n}" for n in range(10_000)], "source": "s", "truth": generator.random(10_000) < 0.3,
+            "reference_class": generator.choice(["pdac", "normal"], 10_000), "score": generator.random(10_000),
+        }
+    )  # fmt: skip
+    drawing = detection_figures.patient_scores("pdac", patients, threshold=0.5)
+    assert len(drawing.inline) < 600_000  # 30 MB less the pictures allows for 20 classes
+    assert len(drawing.data) == 10_000
+    assert "10000 patients" in drawing.caption
+    assert "random sample of 2000" in drawing.caption
+    assert "sample" not in detection_figures.patient_scores("pdac", patients[:2000], threshold=0.5).caption
+
+
+def test_a_dicom_series_has_pictures_too(tmp_path):
+    files = ct_series(tmp_path / "ct")
+    image = read_upright(tmp_path / "ct")
+    assert image.array.shape[2] == len(files)
+    view = slices_view(image, {}, NONE, None)
+    assert all(one["picture"].startswith("data:image/jpeg") for one in view["slices"])
+    assert read_upright(tmp_path / "none") is None
+    (tmp_path / "empty").mkdir()
+    assert read_upright(tmp_path / "empty") is None

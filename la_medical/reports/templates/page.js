@@ -139,7 +139,7 @@
 
   const fill = (select, entries) => select.replaceChildren(...entries.map(([value, text]) => make("option", text, { value })));
   fill(byId("pick-class"), data.classes.map((entry) => [entry.name, entry.name]));
-  fill(byId("pick-outcome"), [["", "all"], ["errors", "errors (FP, FN)"], ["FP", "FP"], ["FN", "FN"], ["TP", "TP"], ["TN", "TN"], ["none", "none"]]);
+  fill(byId("pick-outcome"), [["", "all"], ["errors", "errors (FP, FN)"], ...["FP", "FN", "TP", "TN"].map((name) => [name, `${name}, ${SAID[name]}`]), ["none", "none"]]);
   fill(byId("pick-source"), [["", "all"], ...data.sources.map((name, i) => [String(i), name])]);
   const changed = (key, reset) => (event) => { state[key] = event.target.value; state.shown = STEP; if (reset) { state.key = "worst"; state.up = false; } draw(); };
   byId("pick-class").addEventListener("change", changed("name", true));
