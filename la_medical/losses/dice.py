@@ -1,15 +1,12 @@
 """Dice over the batch, for the classes and voxels whose label is known."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
-from la_medical.losses.masked_mean import known_entries, widened
+from la_medical.losses.masked_mean import Reduce, known_entries, widened
 from la_medical.losses.partial_label import check_shapes
-
-Reduce = Callable[[Tensor], Tensor]
 
 
 def batch_dice(probabilities: Tensor, targets: Tensor, smoothing: float = 1.0, reduce: Reduce | None = None) -> Tensor:

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from la_medical.losses.masked_mean import known_entries, masked_mean, widened
+from la_medical.losses.masked_mean import Reduce, known_entries, masked_mean, widened
 from la_medical.losses.partial_label import check_shapes
 from la_medical.losses.relations import Relations, along, contract, count
 
 
-def exclusion_penalty(logits: Tensor, targets: Tensor, relations: Relations) -> Tensor:
+def exclusion_penalty(logits: Tensor, targets: Tensor, relations: Relations, reduce: Reduce | None = None) -> Tensor:
     """Mean over entries of p_c times the p of the classes that exclude c, for pairs of which neither is known.
 
     Pairs with a known member need no penalty: `Relations.implied` has made the other one a known negative.
@@ -26,7 +26,7 @@ def exclusion_penalty(logits: Tensor, targets: Tensor, relations: Relations) -> 
     p = widened(logits).masked_fill(~unknown, float("-inf")).sigmoid()
     rivals = contract(relations.exclusive, p)
     counted = unknown & (count(relations.exclusive, unknown) > 0)
-    return masked_mean(p * rivals, counted)
+    return masked_mean(p * rivals, counted, reduce=reduce)
 
 
 def respectful_directions(

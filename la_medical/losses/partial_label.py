@@ -5,11 +5,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from la_medical.errors import InputError
-from la_medical.losses.masked_mean import known_entries, masked_mean, widened
+from la_medical.losses.masked_mean import Reduce, known_entries, masked_mean, widened
 
 
 def partial_bce(
-    logits: Tensor, targets: Tensor, normalisation: str = "global", positive_weight: Tensor | None = None
+    logits: Tensor,
+    targets: Tensor,
+    normalisation: str = "global",
+    positive_weight: Tensor | None = None,
+    reduce: Reduce | None = None,
 ) -> Tensor:
     """Mean of -y log a - (1 - y) log(1 - a), a = sigmoid(logit), over the known entries (Kang et al. 2023, L_bce).
 
@@ -18,6 +22,7 @@ def partial_bce(
         targets: the same shape: 1, 0 (or between), and NaN, infinite or -1 where unknown.
         normalisation: `global`, `per_class` or `per_sample` (`masked_mean`).
         positive_weight: (K,), factor of the first summand of each class; 1 if None.
+        reduce: as in `masked_mean`.
 
     Returns:
         A float32 (float64 for float64 logits) scalar; 0 with zero gradients if nothing is known.
@@ -35,7 +40,7 @@ def partial_bce(
     else:
         weight = by_class(positive_weight, z)
         entries = weight * y * functional.softplus(-z) + (1 - y) * functional.softplus(z)
-    return masked_mean(entries, known, normalisation)
+    return masked_mean(entries, known, normalisation, reduce)
 
 
 def by_class(values: Tensor, like: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def union_terms(
         relations: the unions among the K classes.
         normalisation: of the cross-entropy, as in `masked_mean`; `per_class` is per union.
         smoothing: of the Dice, as in `batch_dice`.
-        reduce: of the Dice, as in `batch_dice`.
+        reduce: as in `masked_mean` and `batch_dice`.
         competing: as in `union_log_probabilities`.
 
     Returns:
@@ -50,7 +50,7 @@ def union_terms(
     labels, taking_part, news = _teaching(targets, relations)
     log_p, log_q = union_log_probabilities(logits, relations, taking_part, competing)
     entries = torch.where(news, -torch.where(labels > 0.5, log_p, log_q), 0)
-    return masked_mean(entries, known_entries(labels), normalisation), batch_dice(
+    return masked_mean(entries, known_entries(labels), normalisation, reduce), batch_dice(
         log_p.exp(), labels, smoothing, reduce
     )
 

@@ -45,10 +45,10 @@ class VoxelAssembleLoss(nn.Module):
         temperature: t of Eq. 1, from 1 to infinity.
         normalisation: of `bce`, `union`, `pseudo` and `consist`: `global`, `per_class` or `per_sample`.
         warmup_epochs: `pseudo` and `consist` are 0 up to and including this epoch, counted from 1.
-        weights: factors of the terms in `total`; those left out are 1.
+        weights: factors of the terms in `total`; those left out are 1. A term of weight 0 is not computed, and is 0.
         positive_weight: factor of the positive part of `bce`, one a class.
         dice_smoothing: in voxels.
-        reduce: sums the Dice sums over processes (`all_reduce_sum`).
+        reduce: sums over processes the sums of Dice, and numerators and denominators of means (`all_reduce_sum`).
         compete: the network's logits compete among excluding classes (`competing_logits`), in every term; inference
             must then do the same.
         complete: complete the targets by the relations; False where the data path has done so already.
@@ -115,12 +115,12 @@ class VoxelAssembleLoss(nn.Module):
             weak_logits = competing_logits(weak_logits, relations)
             strong_logits = None if strong_logits is None else competing_logits(strong_logits, relations)
         terms = {
-            "bce": partial_bce(weak_logits, targets, self.normalisation, self.positive_weight),
+            "bce": partial_bce(weak_logits, targets, self.normalisation, self.positive_weight, self.reduce),
             "dice": self._dice(weak_logits, targets),
         }
         zero = torch.zeros_like(terms["bce"])
         terms |= dict.fromkeys(("union", "union_dice", "exclusion", "pseudo", "consist"), zero)
-        if relations is not None and relations.has_unions:
+        if relations is not None and relations.has_unions and self._wanted("union", "union_dice"):
             competing = self.compete and relations.unions_exclusive
             terms["union"], terms["union_dice"] = union_terms(
                 raw_logits if competing else weak_logits,
@@ -131,15 +131,22 @@ class VoxelAssembleLoss(nn.Module):
                 self.reduce,
                 competing,
             )
-        if relations is not None and relations.has_exclusions:
-            terms["exclusion"] = exclusion_penalty(weak_logits, targets, relations)
-        if epoch > self.warmup_epochs:
+        if relations is not None and relations.has_exclusions and self._wanted("exclusion"):
+            terms["exclusion"] = exclusion_penalty(weak_logits, targets, relations, self.reduce)
+        if epoch > self.warmup_epochs and self._wanted("pseudo", "consist"):
             pseudo_labels, counted = self._pseudo_labels(weak_logits, targets)
-            terms["pseudo"] = squared_distance(weak_logits, pseudo_labels, counted, self.normalisation)
+            terms["pseudo"] = squared_distance(
+                weak_logits, pseudo_labels, counted, self.normalisation, reduce=self.reduce
+            )
             if strong_logits is not None:
                 check_shapes(strong_logits, targets)
-                terms["consist"] = squared_distance(strong_logits, pseudo_labels, counted, self.normalisation)
+                terms["consist"] = squared_distance(
+                    strong_logits, pseudo_labels, counted, self.normalisation, reduce=self.reduce
+                )
         return terms
+
+    def _wanted(self, *names: str) -> bool:
+        return any(self.weights[name] > 0 for name in names)
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum that is trained on."""
