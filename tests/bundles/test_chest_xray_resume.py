@@ -75,7 +75,6 @@ def test_killed_training_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: 
     assert not list(tmp_path.rglob(".partial-*model*"))
 
 
-ONE = [sys.executable, "-m", "monai.bundle"]
 TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "monai.bundle"]
 INSTANCE_NORM = "{'init_features': 4, 'growth_rate': 4, 'block_config': [1, 1], 'norm': 'instance'}"
 """A norm that looks at one case, so that it does not matter which cases a process has."""
@@ -106,13 +105,15 @@ def kill_a_rank(command: list[str], history: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
-def test_two_processes_with_gloo_train_lose_a_rank_go_on_evaluate_and_answer(tmp_path: Path) -> None:
+def test_two_processes_with_gloo_train_lose_a_rank_go_on_evaluate_and_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same cases in each step: the loss curve of one process but for rounding, also after a rank was killed."""
     manifest = write_data(tmp_path / "data", patients=64)
     more = [f"--network_config::options={INSTANCE_NORM}", "--loss::warmup_epochs=1", "--early_stopping_patience=30"]
     more += ["--max_epochs=30", "--learning_rate=1.0e-3"]
     one, two = tmp_path / "one", tmp_path / "two"
-    ended([*ONE, *arguments(["train"], manifest, one, *more, "--batch_size=8")])
+    assert run_bundle(monkeypatch, ["train"], manifest, one, *more, "--batch_size=8") == 0
     train = [*TWO, *arguments(["train", "multi_gpu_train"], manifest, two, *more, "--batch_size=4")]
     kill_a_rank(train, two / "history.csv")
     before = len((two / "history.csv").read_text().splitlines())
@@ -127,7 +128,7 @@ def test_two_processes_with_gloo_train_lose_a_rank_go_on_evaluate_and_answer(tmp
     assert len(set(evaluated)) == len(evaluated) == 1 + 16  # each test case once, and the header
     ended([*TWO, *arguments(["inference", "multi_gpu_evaluate"], manifest, two, more[0], "--batch_size=4")])
     answers = answered(two / "predictions.csv")
-    ended([*ONE, *arguments(["inference"], manifest, two, more[0], "--batch_size=5")])
+    assert run_bundle(monkeypatch, ["inference"], manifest, two, more[0], "--batch_size=5") == 0
     again = answered(two / "predictions.csv")
     assert list(answers) == list(again)  # every row, in the order of the manifest
     assert len(answers) == 64
