@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from la_medical.losses.dice import Reduce, batch_dice
-from la_medical.losses.masked_mean import known_entries, masked_mean, widened
+from la_medical.losses.dice import batch_dice
+from la_medical.losses.masked_mean import Reduce, known_entries, masked_mean, widened
 from la_medical.losses.partial_label import check_shapes
 from la_medical.losses.relations import Relations, along
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from la_medical.errors import InputError
-from la_medical.losses.dice import Reduce, batch_dice
+from la_medical.losses.dice import batch_dice
 from la_medical.losses.exclusion import competing_logits, exclusion_penalty, respectful_directions
 from la_medical.losses.label_assemble import thresholds
-from la_medical.losses.masked_mean import NORMALISATIONS, known_entries, widened
+from la_medical.losses.masked_mean import NORMALISATIONS, Reduce, known_entries, widened
 from la_medical.losses.partial_label import check_shapes, partial_bce
 from la_medical.losses.pseudo_label import squared_distance
 from la_medical.losses.relations import Relations
