@@ -30,17 +30,8 @@ from la_medical.resources import bundles_folder
 BUNDLE = bundles_folder() / "pancreatic_lesion_segmentation"
 ORGANS = {1: "spleen", 2: "kidney", 3: "kidney", 5: "liver", **dict.fromkeys((*range(25, 51), *range(92, 116)), "bone")}
 """TotalSegmentator's numbers of what the label space knows; muscles stay out, since it outlines only a few of them."""
-SETTINGS: dict[str, list[str]] = {
-    "small": [
-        "--spacing=[3,3,3]", "--patch_size=[56,56,48]", "--batch_size=2", "--patches_per_epoch=48",
-        "--max_epochs=36", "--val_interval=6", "--elsewhere=0.25", "--source_balance=0.4", "--learning_rate=0.003",
-        "--loss::warmup_epochs=1000", "--views::flip_x=0.5", "--views::rotate=15", "--views::zoom=0.15",
-        "--network_config::options={'channels': [16, 32, 64, 128], 'strides': [2, 2, 2], 'num_res_units': 2, "
-        "'norm': 'instance'}",
-    ],
-}  # fmt: skip
-SETTINGS["paper"] = [*SETTINGS["small"], "--max_epochs=200", "--spacing=[2,2,2]", "--patch_size=[80,80,64]"]
-ANSWERING = ("--spacing", "--patch_size", "--network_config")
+SIZES = ("small", "paper")
+HERE = Path(__file__).resolve().parent
 
 
 def run(size: str, seeds: int, out: Path, data: Path | None = None, folds: int = 4) -> Path:
@@ -49,8 +40,8 @@ def run(size: str, seeds: int, out: Path, data: Path | None = None, folds: int =
     Raises:
         InputError: no such size, or no data.
     """
-    if size not in SETTINGS:
-        raise InputError(f"size {size!r}: expected one of {', '.join(SETTINGS)}")
+    if size not in SIZES:
+        raise InputError(f"size {size!r}: expected one of {', '.join(SIZES)}")
     root = data or Path(os.environ.get("LA_MEDICAL_DATA", "../shared/data"))
     if not (root / "sarcoma_ct").is_dir():
         raise InputError(f"{root}: no folder sarcoma_ct; give --data, or set LA_MEDICAL_DATA")
@@ -106,11 +97,8 @@ def one_fold(whole: Path, out: Path, size: str, seed: int, fold: int, folds: int
     manifest.table["split"] = splits
     write_manifest(manifest, folder / "train.csv", command="experiments/sarcoma_ct/run.py")
     views = views_manifest(manifest.rows(["test"]), out, folder, seed)
-    settings = SETTINGS[size]
-    more = [f"--seed={seed}", f"--cache_dir={out / 'cache'}", "--early_stopping_patience=1000"]
-    bundle("train", folder / "train.csv", folder, *settings, *more)
-    answering = [s for s in settings if s.startswith(ANSWERING)]
-    bundle("inference", views, folder, *answering, "--overlap=0.5", "--flips=true")
+    bundle("train", size, folder / "train.csv", folder, f"--seed={seed}", f"--cache_dir={out / 'cache'}")
+    bundle("inference", size, views, folder)
     la_medical("detect", folder / "predictions", "--manifest", views, "--out", folder / "candidates", "--classes",
                "sarcoma", "--split", "all", "--threshold", 0.5, "--min-volume", 1000, "--workers", 1)  # fmt: skip
 
@@ -131,11 +119,11 @@ def views_manifest(test: Any, out: Path, folder: Path, seed: int) -> Path:
     return folder / "views.csv"
 
 
-def bundle(config: str, manifest: Path, out: Path, *more: str) -> None:
-    """One command of the bundle, with `small.yaml`."""
-    files = str([str(BUNDLE / "configs" / f"{name}.yaml") for name in (config, "small")])
-    execute([sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(BUNDLE), "--config_file", files,
-             "--manifest", str(manifest), "--output_dir", str(out), *more])  # fmt: skip
+def bundle(config: str, size: str, manifest: Path, out: Path, *more: str) -> None:
+    """One command of the bundle, with its `small.yaml` and ours after it."""
+    files = [BUNDLE / "configs" / f"{name}.yaml" for name in (config, "small")] + [HERE / f"{size}.yaml"]
+    execute([sys.executable, "-m", "monai.bundle", "run", "--bundle_root", str(BUNDLE), "--config_file",
+             str([str(f) for f in files]), "--manifest", str(manifest), "--output_dir", str(out), *more])  # fmt: skip
 
 
 def la_medical(*arguments: Any) -> None:
@@ -156,7 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--size", choices=SETTINGS, default="small")
+    parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--folds", type=int, default=4)
     a = parser.parse_args()

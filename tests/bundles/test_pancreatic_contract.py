@@ -8,7 +8,7 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 
-from la_medical.resources import bundles_folder
+from la_medical.resources import bundles_folder, experiments_folder
 
 BUNDLE = bundles_folder() / "pancreatic_lesion_segmentation"
 KEYS = {
@@ -35,6 +35,14 @@ def test_small_only_overrides_what_the_others_have() -> None:
     for name in ("train", "inference"):
         parser = ConfigParser(config(name))
         assert all(key in parser for key in config("small"))
+
+
+@pytest.mark.parametrize("size", ["small", "paper"])
+def test_the_sarcoma_overlays_only_override_what_the_others_have(size: str) -> None:
+    overlay = yaml.safe_load((experiments_folder() / "sarcoma_ct" / f"{size}.yaml").read_text())
+    for name in ("train", "inference"):
+        parser = ConfigParser(config(name))
+        assert all(key in parser for key in overlay)
 
 
 def test_train_and_inference_describe_the_same_network_and_grid() -> None:
