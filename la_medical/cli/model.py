@@ -17,6 +17,7 @@ def add_commands(commands: Any) -> None:
     )
     p.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="model.pt of a training")
     p.add_argument("--out", type=Path, metavar="CSV", help="write the table to a file, not to the screen")
+    p.add_argument("--figure", type=Path, metavar="FILE", help="write a heat map, .svg or .png")
     p.set_defaults(run=_queries)
 
     p = commands.add_parser(
@@ -52,15 +53,32 @@ def add_commands(commands: Any) -> None:
 
 def _queries(arguments: argparse.Namespace) -> None:
     from la_medical.artifacts import write_text
+    from la_medical.errors import InputError
     from la_medical.networks.checkpoint import load_checkpoint
     from la_medical.networks.query_similarity import query_similarity
 
+    if arguments.figure and arguments.figure.suffix.lower() not in (".svg", ".png"):
+        raise InputError(f"--figure {arguments.figure}: expected a name that ends in .svg or .png")
     checkpoint = load_checkpoint(arguments.checkpoint)
     table = query_similarity(checkpoint)
+    if arguments.figure:
+        _heat_map(table, arguments.figure)
     if arguments.out:
         write_text(arguments.out, table.to_csv(lineterminator="\n", float_format="%.9g"))
     else:
         print(table.to_string(float_format=lambda value: f"{value:.3f}"))
+
+
+def _heat_map(table: Any, path: Path) -> None:
+    from la_medical.artifacts import write_text, written_whole
+    from la_medical.reports.training_figures import query_similarity
+
+    drawing = query_similarity(table)
+    if path.suffix.lower() == ".svg":
+        write_text(path, drawing.svg)
+        return
+    with written_whole(path) as temporary:
+        temporary.write_bytes(drawing.png)
 
 
 def _add_class(arguments: argparse.Namespace) -> None:

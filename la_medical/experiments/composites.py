@@ -86,7 +86,8 @@ def _pictures(
             path = files[chosen]
             if path is None:
                 raise InputError(f"case {chosen} of the images to draw has no image")
-            small = np.asarray(Image.open(path).convert("L"), dtype=np.float64)
+            with Image.open(path) as image:
+                small = np.asarray(image.convert("L"), dtype=np.float64)
             top, left = (int(rng.integers(0, composite.side - size + 1)) for size in small.shape)
             here = canvas[top : top + small.shape[0], left : left + small.shape[1]]
             here += small * rng.uniform(*composite.contrast)

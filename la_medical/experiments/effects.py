@@ -55,7 +55,7 @@ def seed_effect(a: ArrayLike, b: ArrayLike, *, margin: float | None = None) -> S
         return SeedEffect(n, *means, means[0] - means[1], nan, nan, nan, nan, margin)
     difference = first - second
     estimate, error = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(n))
-    if error == 0:  # no spread, no test
+    if error < 1e-12:  # no spread but rounding, no test
         return SeedEffect(n, *means, estimate, estimate, estimate, nan, nan, margin)
     spread = float(stats.t.ppf(0.975, n - 1)) * error
     paired = float(2 * stats.t.sf(abs(estimate) / error, n - 1))

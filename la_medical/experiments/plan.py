@@ -14,6 +14,8 @@ from la_medical.resources import experiments_folder
 
 SIZES = ("small", "paper")
 ANALYSES = ("effects", "similarity_gain", "per_source", "per_class")
+OWN_PROGRAM = "run.py"
+"""An experiment that this runner does not run, such as those on CT, holds its own program under this name."""
 T = TypeVar("T")
 
 
@@ -102,11 +104,15 @@ class Plan:
 
 def experiment_names() -> list[str]:
     """The experiments that this runner can run, in alphabetical order."""
-    return sorted(path.parent.name for path in experiments_folder().glob("*/small.yaml"))
+    found = sorted(experiments_folder().glob("*/small.yaml"))
+    return [path.parent.name for path in found if not (path.parent / OWN_PROGRAM).is_file()]
 
 
 def load_plan(name: str, size: str) -> Plan:
     """The plan of an experiment; raises `InputError` for another name, size or key."""
+    own = experiments_folder() / name / OWN_PROGRAM
+    if own.is_file():
+        raise InputError(f"experiment {name} is a program of its own: python {own} --help")
     if name not in experiment_names():
         raise InputError(f"no experiment {name!r}; there are: {', '.join(experiment_names())}")
     if size not in SIZES:

@@ -94,7 +94,7 @@ ANSWERING = ("image_size", "network_config", "batch_size", "device", "num_worker
 
 def settings_of(job: Job) -> dict[str, Any]:
     """Overrides of the bundle: the experiment's, the arm's, and the epochs that make the wanted number of steps."""
-    _, arm = job.described
+    data, arm = job.described
     settings: dict[str, Any] = {**job.plan.settings, **arm.settings}
     images = int((job.known.table["split"] == "train").sum())
     batch = int(settings.get("batch_size", 32))
@@ -103,6 +103,8 @@ def settings_of(job: Job) -> dict[str, Any]:
         settings["max_epochs"] = epochs
         settings["val_interval"] = max(1, epochs // job.plan.validations)
         settings.setdefault("early_stopping_patience", job.plan.validations + 1)
+    if data.scored:  # both arms of a comparison are chosen on the classes that it is about
+        settings["score_classes"] = [name for name in data.scored if name in job.known.classes]
     if job.plan.warmup is not None and "max_epochs" in settings and "loss::warmup_epochs" not in arm.settings:
         settings["loss::warmup_epochs"] = round(job.plan.warmup * int(settings["max_epochs"]))
     return settings

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from la_medical.networks.checkpoint import Checkpoint
 from la_medical.training.cases import TrainingCases
 from la_medical.training.processes import world_size
+from la_medical.training.values import names
 
 
 def run_settings(*, cases: TrainingCases, **settings: Any) -> dict[str, Any]:
@@ -24,9 +26,27 @@ def run_settings(*, cases: TrainingCases, **settings: Any) -> dict[str, Any]:
     }
 
 
-def run_provenance(*, cases: TrainingCases, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The data and the settings of a training, for its checkpoint."""
-    return {**cases.provenance(), "settings": dict(settings)}
+def run_provenance(
+    *, cases: TrainingCases, settings: Mapping[str, Any], start: Checkpoint | None = None, train_only: Any = None
+) -> dict[str, Any]:
+    """The data and the settings of a training, for its checkpoint.
+
+    After a start from another checkpoint, `classes` and `sources` tell how each class was learned: a class that this
+    training knows no label of, or that `train_only` froze, keeps what its own training said. `started_from` holds the
+    manifest of the earlier training and what it had started from.
+    """
+    made = {**cases.provenance(), "settings": dict(settings)}
+    if start is None:
+        return made
+    before = dict(start.provenance)
+    only = names("train_only", train_only)
+    learned = {cases.space.resolve(name) for name in only} if only is not None else set(cases.classes)
+    now = {name: facts for name, facts in made["classes"].items() if name in learned and facts["sources"]}
+    kept = {name: facts for name, facts in before.get("classes", {}).items() if name not in now}
+    made["classes"] = {name: {**kept, **now}.get(name, made["classes"][name]) for name in cases.classes}
+    made["sources"] = {**before.get("sources", {}), **made["sources"]}
+    made["started_from"] = {key: before[key] for key in ("manifest", "added_classes", "started_from") if key in before}
+    return made
 
 
 def described(thing: Any) -> Any:

@@ -15,8 +15,11 @@ from ignite.engine import Engine
 from ignite.metrics import Metric
 from numpy.typing import NDArray
 
+from la_medical.errors import InputError
 from la_medical.statistics.auc import auroc
 from la_medical.training.processes import gathered
+from la_medical.training.stop import stops_on_bad_input
+from la_medical.training.values import names
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +34,18 @@ class ValidationScore(Metric):
     Cases of all processes are gathered and each counts once. The score is the mean over the classes with
     `JUDGED_FROM` positives and negatives or more; if there is none, over all with both states; if no class has both,
     minus the mean binary cross-entropy over known labels.
+
+    Args:
+        classes: the K classes answered.
+        deciding: those whose AUC makes the score; None for all.
+
+    Raises:
+        SystemExit: 2, a deciding class that is not answered.
     """
 
-    def __init__(self, classes: Sequence[str]) -> None:
+    def __init__(self, classes: Sequence[str], deciding: Any = None) -> None:
         self.classes = list(classes)
+        self.deciding = _deciding(self.classes, deciding)
         self._said = False
         super().__init__(output_transform=lambda output: output)
 
@@ -57,13 +68,14 @@ class ValidationScore(Metric):
         if not np.isfinite(logits[~np.isnan(targets)]).all():
             return dict.fromkeys(["score", "bce", "auroc", *(f"auroc.{name}" for name in self.classes)], float("nan"))
         areas = {name: _area(targets[:, k], logits[:, k]) for k, name in enumerate(self.classes)}
-        defined = [area for area in areas.values() if not np.isnan(area)]
+        deciding = {k: areas[self.classes[k]] for k in self.deciding}
+        defined = [area for area in deciding.values() if not np.isnan(area)]
         bce = _bce(logits, targets)
         mean = float(np.mean(defined)) if defined else float("nan")
         if not defined and not self._said:
             logger.warning("no class has positives and negatives in validation: the score is minus the cross-entropy")
             self._said = True
-        judged = [area for k, area in enumerate(areas.values()) if _fewest(targets[:, k]) >= JUDGED_FROM]
+        judged = [area for k, area in deciding.items() if _fewest(targets[:, k]) >= JUDGED_FROM]
         score = float(np.mean(judged)) if judged else mean if defined else -bce
         return {"score": score, "bce": bce, "auroc": mean, **{f"auroc.{name}": area for name, area in areas.items()}}
 
@@ -79,6 +91,15 @@ class ValidationScore(Metric):
         logits, targets, cases = (np.concatenate(column) for column in zip(*shares, strict=True))
         order = np.argsort(cases, kind="stable")
         return logits[order], targets[order]
+
+
+@stops_on_bad_input
+def _deciding(classes: Sequence[str], wanted: Any) -> list[int]:
+    chosen = names("score_classes", wanted) or tuple(classes)
+    for name in chosen:
+        if name not in classes:
+            raise InputError(f"score_classes names {name!r}, which is not learned; there are: {', '.join(classes)}")
+    return [classes.index(name) for name in chosen]
 
 
 def _fewest(targets: NDArray[np.float64]) -> int:

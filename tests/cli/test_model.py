@@ -31,6 +31,15 @@ def checkpoint(tmp_path: Path) -> Path:
     )
 
 
+def test_queries_draws_a_heat_map(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("map.svg", "map.png"):
+        assert main(["queries", str(checkpoint), "--figure", str(checkpoint.parent / name)]) == 0
+    assert "0.96" in (checkpoint.parent / "map.svg").read_text()
+    assert (checkpoint.parent / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["queries", str(checkpoint), "--figure", "map.jpg"]) == 2
+    assert "ends in .svg or .png" in capsys.readouterr().err
+
+
 def test_queries_prints_and_writes_cosines(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["queries", str(checkpoint)]) == 0
     assert "0.960" in capsys.readouterr().out

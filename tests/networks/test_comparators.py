@@ -136,6 +136,16 @@ def test_one_model_a_task_from_a_configuration():
     assert cost(built).forward_passes == 2
 
 
+def test_tasks_group_classes_and_answers_come_in_class_order():
+    networks = OneModelPerTask([nn.Linear(1, 2), nn.Linear(1, 1)], tasks=[[0, 2], [1]])
+    for number, network in enumerate(networks.networks):
+        nn.init.zeros_(network.weight)
+        network.bias.data = torch.arange(len(network.bias)).float() + 10 * number
+    assert networks(torch.zeros(1, 1)).tolist() == [[0.0, 10.0, 1.0]]
+    with pytest.raises(InputError, match="every class once"):
+        OneModelPerTask([nn.Linear(1, 2)], tasks=[[0, 0]])
+
+
 def test_refusals():
     with pytest.raises(InputError, match="so that every class has a source"):
         SourceChannels(3, [[0, 1]])
