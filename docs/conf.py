@@ -32,7 +32,10 @@ myst_enable_extensions = ["dollarmath"]
 autodoc_mock_imports = ["distributed", "dask", "onnx", "onnxscript", "onnxruntime", "mlflow"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
+add_module_names = False
+python_use_unqualified_type_names = True
+autodoc_default_options = {"members": True, "ignore-module-all": True}
 suppress_warnings = ["ref.python"]  # `Volume` in a docstring's Args: three classes have this name, all of them explained
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
@@ -98,8 +101,7 @@ tutorials/*
 :glob:
 
 reference/*
-benchmarks*
-paper_map
+*
 generated/api
 ```
 ```{toctree}
