@@ -341,6 +341,18 @@ def test_abdomen_atlas(tmp_path):
         read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m", classes="pdac")
 
 
+def test_abdomen_atlas_cases_published_without_a_ct_are_left_out(tmp_path):
+    volume(tmp_path / "BDMAP_00000001/ct.nii.gz")
+    for number in (1, 5195, 5196, 9262):
+        volume(tmp_path / f"BDMAP_{number:08d}/segmentations/liver.nii.gz", (1,))
+    with pytest.raises(ManifestError, match=r"1 of 2 image files are missing, the first is BDMAP_00005195/ct"):
+        read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m")
+    volume(tmp_path / "BDMAP_00005195/ct.nii.gz")
+    volume(tmp_path / "BDMAP_00009262/ct.nii.gz")  # somebody has it from elsewhere
+    manifest = read_source("abdomen_atlas", tmp_path, masks_out=tmp_path / "m")
+    assert list(column(manifest, "image")) == ["BDMAP_00000001", "BDMAP_00005195", "BDMAP_00009262"]
+
+
 @pytest.mark.data
 def test_a_real_organ_map_with_the_packaged_card(data_folder):
     """The TotalSegmentator map of the real CT holds a liver and no prostate (it ends above the pelvis)."""
