@@ -115,14 +115,14 @@ def prepared_volumes(
     interrupted preparation goes on where it stopped.
 
     Raises:
-        InputError: a file that cannot be used; all cases are read once before this returns.
+        InputError: a file that cannot be used; all cases are read once, shared out among the processes, before this
+            returns.
     """
     masks = cases.rows.file_paths("mask", root)
     items = [_item(cases, row, masks[row], spacing, window, index) for row in range(len(cases))]
     data = MappedVolumes(items, PrepareVolume(), cache_dir=folder, track_meta=False)
-    if processes.rank() == 0:
-        for row in progress(range(len(items)), what="reading volumes"):
-            _read(data, row)
+    for row in progress(range(processes.rank(), len(items), processes.world_size()), what="reading volumes"):
+        _read(data, row)  # each process its share
     processes.wait_for_all()
     if not memory:
         return data
