@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,13 @@ def opened(chromium):
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory):
-    """The text of axe-core: from the file AXE_CORE, else from npm; skipped where neither can be had."""
+    """The text of axe-core: the file AXE_CORE, else of the package axe-playwright-python, else from npm; or skipped."""
     given = os.environ.get("AXE_CORE")
     if given:
         return Path(given).read_text(encoding="utf-8")
+    package = find_spec("axe_playwright_python")
+    if package is not None and package.origin is not None:
+        return (Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8")
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip(f"npm is not installed, so {AXE} cannot be fetched; AXE_CORE may name a copy of axe.min.js")
