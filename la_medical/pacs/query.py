@@ -120,7 +120,7 @@ def _table(server: Server, what: str, page: Any, columns: Mapping[str, str], lim
             offset += len(answers)
             if not new:  # a page shorter than asked for may be the archive's own limit, so one more is asked for
                 break
-    rows = [[_text(answer, tag) for tag in columns.values()] for answer in found.values()]
+        rows = [[_text(answer, tag) for tag in columns.values()] for answer in found.values()]
     return pd.DataFrame(rows, columns=list(columns), dtype=str)
 
 

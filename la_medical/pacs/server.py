@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -72,12 +71,19 @@ class Server:
     def answering(self, what: str = "") -> Iterator[None]:
         """Failures of a request inside the block become one `PacsError`; `what` says what was asked for."""
         import requests
+        import retrying  # type: ignore[import-untyped]
 
         asked = f"{self.url}: " + (f"{what}: " if what else "")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of values and headers that break the standard's rules
                 yield
+        except PacsError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # before RequestException: JSON's is both
+            raise PacsError(f"{asked}the answer is not DICOMweb ({_reason(error)}); is the path right?") from error
+        except retrying.RetryError as error:
+            raise PacsError(asked + _refusal(error.last_attempt.value)) from None
         except requests.exceptions.SSLError as error:
             raise PacsError(f"{asked}TLS failed ({_reason(error)}); give the authority's file with --ca-file") from None
         except requests.exceptions.Timeout:
@@ -90,10 +96,6 @@ class Server:
             raise PacsError(
                 f"{asked}cannot be reached ({_reason(error)}); does it run, is the address right?"
             ) from None
-        except (json.JSONDecodeError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, PacsError):
-                raise
-            raise PacsError(f"{asked}the answer is not DICOMweb ({_reason(error)}); is the path right?") from error
 
 
 def _plain_wildcards(adapter: type[Any]) -> Any:
