@@ -70,7 +70,9 @@ def drawn_for_seed(manifest: Manifest, data: DataSet, *, name: str, seed: int) -
         there = (table["split"] == part).to_numpy()
         asked = count if isinstance(count, Mapping) else {}
         left = there & ~table["source"].isin(list(asked)).to_numpy()
-        groups = [(source, there & (table["source"] == source).to_numpy(), int(n)) for source, n in asked.items()]
+        groups: list[tuple[str, NDArray[np.bool_], int | None]] = [
+            (source, there & (table["source"] == source).to_numpy(), int(n)) for source, n in asked.items()
+        ]
         groups.append(("", left, None if isinstance(count, Mapping) else count))
         for source, here, number in groups:
             rows = np.flatnonzero(here)

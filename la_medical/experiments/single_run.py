@@ -75,11 +75,11 @@ def run(job: Job) -> dict[str, Any]:
     (job.out / "training_state.pt").unlink(missing_ok=True) if _of_another(job.out, wanted) else None
     write_json(job.out / "config.json", {"config_hash": wanted, "settings": settings})
     common = {"bundle_root": str(_bundle()), "output_dir": str(job.out), "cache_dir": str(job.cache)}
-    _bundle_run([*job.plan.configs], {**settings, **common, "manifest": str(manifest), "seed": job.seed}, job.name)
+    bundle_run([*job.plan.configs], {**settings, **common, "manifest": str(manifest), "seed": job.seed}, job.name)
     answering = {key: value for key, value in settings.items() if key.split("::")[0] in ANSWERING}
     configs = ["inference", *(name for name in job.plan.configs if name != "train")]
     common.pop("cache_dir")
-    _bundle_run(configs, {**answering, **common, "manifest": str(truth), "split": "val,test"}, job.name)
+    bundle_run(configs, {**answering, **common, "manifest": str(truth), "split": "val,test"}, job.name)
     row = {"experiment": job.plan.name, "size": job.plan.size, "data": job.data, "arm": job.arm, "seed": job.seed,
            "config_hash": wanted, **facts(job), **figures(job)}  # fmt: skip
     row = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
@@ -240,7 +240,17 @@ def _bundle() -> Path:
     return bundles_folder() / BUNDLE
 
 
-def _bundle_run(configs: Sequence[str], overrides: Mapping[str, Any], name: str) -> None:
+def bundle_run(configs: Sequence[str], overrides: Mapping[str, Any], name: str) -> None:
+    """One command of the 2D bundle in this process: what `python -m monai.bundle run` does, without starting Python.
+
+    Args:
+        configs: files of the bundle without their suffix, `train` or `inference` first.
+        overrides: keys of the configuration.
+        name: of the run, for the message.
+
+    Raises:
+        InputError: the bundle stopped.
+    """
     from monai.bundle import ConfigWorkflow
 
     files = [str(_bundle() / "configs" / f"{config}.yaml") for config in configs]

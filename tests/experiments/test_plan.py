@@ -69,7 +69,7 @@ def test_refusals(tmp_path, text, message):
 
 def test_unknown_names():
     assert "pancreatic_lesions" not in experiment_names()
-    with pytest.raises(InputError, match="a program of its own: python .*run.py"):
+    with pytest.raises(InputError, match=r"a program of its own: python .*run\.py"):
         load_plan("pancreatic_lesions", "small")
     with pytest.raises(InputError, match="there are: ablation"):
         load_plan("nothing", "small")

@@ -44,13 +44,13 @@ def test_runs_are_paired_resumed_and_told(tmp_path, monkeypatch):
     assert effect["estimate"] == pytest.approx((area["partial"] - area["full"]).mean(), abs=1e-5)
 
     before = (out / "runs.csv").read_bytes()
-    monkeypatch.setattr(single_run, "_bundle_run", lambda *_: pytest.fail("a finished run was run again"))
+    monkeypatch.setattr(single_run, "bundle_run", lambda *_: pytest.fail("a finished run was run again"))
     runner.run_experiment(small_plan(), seeds=[0, 1], data=tmp_path, out=out)
     assert (out / "runs.csv").read_bytes() == before
     assert summary.read_text() == text
 
     trained = []
-    monkeypatch.setattr(single_run, "_bundle_run", lambda configs, *_: trained.append(configs[0]))
+    monkeypatch.setattr(single_run, "bundle_run", lambda configs, *_: trained.append(configs[0]))
     other = small_plan()
     other = replace(
         other, arms={**other.arms, "full": Arm(settings={"objective": "masked_bce", "learning_rate": 1e-4})}
