@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -57,7 +58,7 @@ def released_loop(logits: Tensor, strong: Tensor, targets: Tensor) -> Tensor:
             answer = torch.sigmoid(logits[sample, number])
             target = targets[sample, number]
             if bool(torch.isnan(target)):
-                pseudo = answer + (1 - answer) / 4 if float(answer) > 0.5 else answer - answer / 4
+                pseudo = answer + (1 - answer) / 4 if float(answer.detach()) > 0.5 else answer - answer / 4
                 total = total + (answer - pseudo.detach()) ** 2
                 total = total + (torch.sigmoid(strong[sample, number]) - pseudo.detach()) ** 2
             else:
@@ -177,14 +178,17 @@ def small_lines(tiny: bool, amp: bool) -> list[Line]:
     return lines + ([] if tiny else [compiled_line(last.train(), images, amp)])
 
 
+def all_cpu() -> float:
+    """CPU seconds of this process and of the compilers that it started and waited for."""
+    return sum(os.times()[:4])
+
+
 def compiled_line(net: nn.Module, images: Tensor, amp: bool) -> Line:
     """torch.compile (inductor) of the small preset's network, and how long its first step takes."""
-    import time
-
     compiled = torch.compile(copy.deepcopy(net))
-    started = time.process_time() + sum(__import__("os").times()[2:4])
+    started = all_cpu()
     both_views(compiled, images, amp)()
-    first = time.process_time() + sum(__import__("os").times()[2:4]) - started
+    first = all_cpu() - started
     fast, eager = interleaved([both_views(compiled, images, amp), both_views(net, images, amp)], 5)
     return Line(
         "torch.compile, small DenseNet step", 1e3 * fast, "ms", 1e3 * eager, eager / fast,
