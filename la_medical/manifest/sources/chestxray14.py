@@ -18,8 +18,9 @@ from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.image_files import files_below, require_files, stem
 from la_medical.manifest.sources.official_tables import find_file, need_file, read_lines
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.validation_part import VAL_FRACTION, with_validation
-from la_medical.manifest.table import LABEL_PREFIX, Manifest, from_columns
+from la_medical.manifest.table import LABEL_PREFIX, Manifest
 
 _HEADER = (
     "Image Index",
@@ -64,14 +65,13 @@ def read(
     columns = {
         "case_id": table["name"].map(stem),
         "patient_id": table["patient_id"],
-        "source": card.name,
         "split": with_validation(_official(root, table["name"]), table["patient_id"], fraction=val_fraction, seed=seed),
         "image": _images(root, table["name"], check_files),
         **{key: table[key] for key in _COLUMNS[4:]},
         "follow_up": table["follow_up"],
         **_labels(table["findings"], card, space),
     }
-    return from_columns(columns, root=root if root.is_dir() else root.parent, space=space, cards={card.name: card})
+    return one_source(columns, root=root if root.is_dir() else root.parent, card=card, check_files=False)
 
 
 def _entries(path: Path) -> pd.DataFrame:

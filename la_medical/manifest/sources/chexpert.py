@@ -14,11 +14,11 @@ import pandas as pd
 from la_medical.errors import ManifestError
 from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
-from la_medical.manifest.sources.image_files import require_files
 from la_medical.manifest.sources.official_tables import find_file, read_table
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.stated_labels import stated_columns
 from la_medical.manifest.sources.validation_part import with_validation
-from la_medical.manifest.table import Manifest, from_columns
+from la_medical.manifest.table import Manifest
 
 TABLES = {"train.csv": "train", "valid.csv": "val", "test.csv": "test", "test_labels.csv": "test"}
 LABELS = (
@@ -49,10 +49,7 @@ def read(
     below = folder.relative_to(root).as_posix()
     table["image"] = table["image"] if below == "." else f"{below}/" + table["image"]
     table["split"] = with_validation(table["split"], table["patient_id"], fraction=val_fraction, seed=seed)
-    table["source"] = card.name
-    if check_files:
-        require_files(root, table["image"])
-    return from_columns(table, root=root, space=space, cards={card.name: card})
+    return one_source(table, root=root, card=card, check_files=check_files)
 
 
 def _folder(root: Path) -> Path:

@@ -10,13 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from la_medical.errors import ManifestError
-from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.case_ids import case_ids
-from la_medical.manifest.sources.image_files import require_files
 from la_medical.manifest.sources.official_tables import need_file, read_table
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.stated_labels import from_rows
-from la_medical.manifest.table import Manifest, from_columns
+from la_medical.manifest.table import Manifest
 
 _METADATA = {
     "sex": "sex", "age": "age", "view": "view", "finding": "finding", "offset": "offset_days", "location": "location",
@@ -36,14 +35,11 @@ def read(root: Path, *, card: SourceCard | None = None, check_files: bool = True
     columns = {
         "case_id": case_ids(xrays["filename"].str.replace(r"\.[A-Za-z]+$", "", regex=True), "covid_chestxray_"),
         "patient_id": xrays["patientid"],
-        "source": card.name,
         "image": xrays["folder"].where(xrays["folder"] != "", "images") + "/" + xrays["filename"],
         **{new: xrays[old] for old, new in _METADATA.items() if old in xrays.columns},
         **from_rows(xrays["finding"].map(states), card.classes, xrays.index),
     }
-    if check_files:
-        require_files(root, columns["image"])
-    return from_columns(columns, root=root, space=LabelSpace.load(card.label_space), cards={card.name: card})
+    return one_source(columns, root=root, card=card, check_files=check_files)
 
 
 def states(finding: str) -> dict[str, int]:

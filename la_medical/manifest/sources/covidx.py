@@ -14,14 +14,14 @@ from pathlib import Path
 import pandas as pd
 
 from la_medical.errors import LabelError, ManifestError
-from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.case_ids import case_ids
-from la_medical.manifest.sources.image_files import require_files, stem
+from la_medical.manifest.sources.image_files import stem
 from la_medical.manifest.sources.official_tables import read_lines
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.stated_labels import from_rows
 from la_medical.manifest.sources.validation_part import with_validation
-from la_medical.manifest.table import Manifest, from_columns
+from la_medical.manifest.table import Manifest
 
 STATES: dict[str, dict[str, int]] = {
     "positive": {"covid19": 1},
@@ -61,16 +61,13 @@ def read(
     columns = {
         "case_id": case_ids(table["listed_in"] + "_" + table["name"].map(stem), "covidx_"),
         "patient_id": table["patient_id"],
-        "source": card.name,
         "split": table["split"],
         "image": table["listed_in"] + "/" + table["name"],
         "collection": table["collection"],
         "class_as_listed": table["class"],
         **from_rows(table["class"].map(STATES), classes, table.index),
     }
-    if check_files:
-        require_files(root, columns["image"])
-    return from_columns(columns, root=root, space=LabelSpace.load(card.label_space), cards={card.name: card})
+    return one_source(columns, root=root, card=card, check_files=check_files)
 
 
 def _lists(root: Path) -> dict[str, Path]:

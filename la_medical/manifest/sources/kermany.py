@@ -14,11 +14,11 @@ from pathlib import Path
 import pandas as pd
 
 from la_medical.errors import ManifestError
-from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.image_files import files_below, stem
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.validation_part import VAL_FRACTION, with_validation
-from la_medical.manifest.table import LABEL_PREFIX, Manifest, from_columns
+from la_medical.manifest.table import LABEL_PREFIX, Manifest
 
 _PERSON = re.compile(r"(person\d+)_(bacteria|virus)_\d+", re.IGNORECASE)
 _EXAMINATION = re.compile(r"(?:NORMAL2-)?IM-\d+", re.IGNORECASE)
@@ -46,10 +46,9 @@ def read(
     table = pd.DataFrame(rows)
     group = table["patient_id"].where(table["patient_id"] != "", table["study_id"])
     table["split"] = with_validation(table["split"], group, fraction=val_fraction, seed=seed)
-    table["source"] = card.name
     for name in card.classes:
         table[LABEL_PREFIX + name] = table[LABEL_PREFIX + name].astype("Int8")
-    return from_columns(table, root=root, space=LabelSpace.load(card.label_space), cards={card.name: card})
+    return one_source(table, root=root, card=card, check_files=False)
 
 
 def _top(root: Path) -> Path:

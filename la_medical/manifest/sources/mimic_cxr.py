@@ -16,10 +16,10 @@ from la_medical.errors import ManifestError
 from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.chexpert import LABELS
-from la_medical.manifest.sources.image_files import require_files
 from la_medical.manifest.sources.official_tables import find_file, need_file, read_table
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.stated_labels import stated_columns
-from la_medical.manifest.table import LABEL_PREFIX, Manifest, from_columns
+from la_medical.manifest.table import LABEL_PREFIX, Manifest
 
 _SPLITS = {"train": "train", "validate": "val", "test": "test"}
 LABELERS = ("chexpert", "negbio")
@@ -46,7 +46,6 @@ def read(
         {
             "case_id": image,
             "patient_id": subject,
-            "source": card.name,
             "split": table["split"].map(_SPLITS),
             "image": "files/p" + subject.str[:2] + "/p" + subject + "/s" + study + "/" + image + ".jpg",
             "study_id": study,
@@ -55,9 +54,7 @@ def read(
     )
     labels = _study_labels(root, labeler, space)
     found = labels.reindex(study.to_numpy()).set_axis(table.index)
-    if check_files:
-        require_files(root, columns["image"])
-    return from_columns(pd.concat([columns, found], axis=1), root=root, space=space, cards={card.name: card})
+    return one_source(pd.concat([columns, found], axis=1), root=root, card=card, check_files=check_files)
 
 
 def _views(root: Path, image: pd.Series) -> pd.Series:

@@ -15,13 +15,12 @@ import pandas as pd
 import yaml
 
 from la_medical.errors import ManifestError
-from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.case_ids import case_ids
-from la_medical.manifest.sources.image_files import require_files
 from la_medical.manifest.sources.official_tables import need_file, read_table
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.stated_labels import from_rows
-from la_medical.manifest.table import Manifest, from_columns
+from la_medical.manifest.table import Manifest
 from la_medical.resources import label_spaces_folder
 
 _METADATA = {
@@ -43,14 +42,11 @@ def read(root: Path, *, card: SourceCard | None = None, check_files: bool = True
     columns = {
         "case_id": case_ids(table["ImageID"].str.replace(r"\.png$", "", regex=True)),
         "patient_id": table["PatientID"],
-        "source": card.name,
         "image": table["ImageDir"].str.replace(r"\.0$", "", regex=True) + "/" + table["ImageID"],
         **{new: table[old] for old, new in _METADATA.items() if old in table.columns},
         **from_rows((stated[code] for code in codes), card.classes, table.index),
     }
-    if check_files:
-        require_files(root, columns["image"])
-    return from_columns(columns, root=root, space=LabelSpace.load(card.label_space), cards={card.name: card})
+    return one_source(columns, root=root, card=card, check_files=check_files)
 
 
 def padchest_terms() -> dict[str, tuple[str, ...]]:

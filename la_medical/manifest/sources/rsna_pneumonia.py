@@ -14,12 +14,11 @@ from pathlib import Path
 import pandas as pd
 
 from la_medical.errors import ManifestError
-from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
-from la_medical.manifest.sources.image_files import require_files
 from la_medical.manifest.sources.official_tables import find_file, need_file, read_table
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.stated_labels import from_rows
-from la_medical.manifest.table import Manifest, from_columns
+from la_medical.manifest.table import Manifest
 
 _CLASSES: dict[str, dict[str, int]] = {
     "Lung Opacity": {"pneumonia": 1, "lung_opacity": 1, "no_finding": 0},
@@ -50,7 +49,6 @@ def read(
     columns = {
         "case_id": images,
         "patient_id": nih.str.extract(r"^0*(\d+)_", expand=False).fillna(""),
-        "source": card.name,
         "image": path.name.removesuffix(".gz").replace("labels.csv", "images/") + images + ".dcm",
         "boxes": images.map(boxes[boxes["Target"] == "1"].groupby("patientId").size())
         .fillna(0)
@@ -59,9 +57,7 @@ def read(
         "nih_image": nih,
         **from_rows(said, card.classes, images.index),
     }
-    if check_files:
-        require_files(root, columns["image"])
-    return from_columns(columns, root=root, space=LabelSpace.load(card.label_space), cards={card.name: card})
+    return one_source(columns, root=root, card=card, check_files=check_files)
 
 
 def _one_each(table: pd.DataFrame, column: str, path: Path) -> pd.Series:

@@ -19,8 +19,9 @@ from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.image_files import IMAGE_SUFFIXES, files_below, require_files, stem
 from la_medical.manifest.sources.official_tables import find_file, need_columns, read_table
+from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.stated_labels import stated
-from la_medical.manifest.table import LABEL_PREFIX, Manifest, from_columns
+from la_medical.manifest.table import LABEL_PREFIX, Manifest
 
 _TABLES = {
     "train": ("image_labels_train.csv", "annotations_train.csv", "train.csv"),
@@ -54,7 +55,7 @@ def read(root: Path, *, card: SourceCard | None = None, check_files: bool = True
     for name in card.classes:
         table["votes." + name] = table["votes." + name].astype("Int16").astype("string").fillna("")
     table["image"] = _paths(root, table, check_files)
-    return from_columns(table.assign(source=card.name), root=root, space=space, cards={card.name: card})
+    return one_source(table, root=root, card=card, check_files=False)
 
 
 def _images(path: Path, split: str, card: SourceCard, space: LabelSpace) -> pd.DataFrame:
