@@ -13,6 +13,7 @@ from la_medical.detection.operating_point import OperatingPoint, write_point
 from la_medical.detection.protocol import Protocol
 from la_medical.detection.volumes import write_prediction
 from la_medical.dicom.measurement_report import Finding, read_measurement_report, write_measurement_report
+from la_medical.dicom.pseudonyms import read_key
 from la_medical.dicom.segmentation import read_seg
 from la_medical.dicom.series import read_volume
 from la_medical.errors import GeometryError, LabelError
@@ -168,3 +169,22 @@ def test_bad_input_is_one_line(predicted: Path, tmp_path: Path, capsys, more, ex
     assert expected in said
     assert said.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pseudonymised_study_is_reported_under_its_own_identifiers(predicted: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("k" * 64)
+    key.chmod(0o600)
+    tree = predicted / "hospital" / "dicom"
+    series = tmp_path / "series.csv"
+    assert main(["scan", str(tree), "--out", str(series), "--workers", "1", "--pseudonymise", str(key)]) == 0
+    patients = sorted(folder.name for folder in tree.iterdir())
+    hidden = read_key(key).uid(str(dcmread(source(predicted)[0], stop_before_pixels=True).SeriesInstanceUID))
+    (tmp_path / "manifest.csv").write_text(f"case_id,image,series_uid\n{patients[0]},x.nii.gz,{hidden}\n")
+    out = tmp_path / "out"
+    arguments = ["structured-report", predicted / "predictions", "--manifest", tmp_path / "manifest.csv", "--series",
+                 series, "--key", key, "--dicom-root", tree, "--label-space", SPACE.name, "--out", out]  # fmt: skip
+    assert main([str(argument) for argument in arguments]) == 0
+    assert dcmread(out / patients[0] / "report.dcm").PatientID == patients[0]
+    without_key = [str(argument) for argument in arguments if argument not in ("--key", key)]
+    assert main(without_key) == 2
