@@ -1,4 +1,4 @@
-"""Sphinx: these Markdown pages, and an API reference made from the docstrings. `make docs` builds it, warnings as errors."""
+"""Sphinx: these Markdown pages, and an API reference made of the docstrings. `make docs` builds it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 project = "la_medical"
 author = "The la_medical developers"
-copyright = author  # noqa: A001 - Sphinx's name
+copyright = author
 version = release = la_medical.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -36,7 +36,7 @@ autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 add_module_names = False
 python_use_unqualified_type_names = True
 autodoc_default_options = {"members": True, "ignore-module-all": True}
-suppress_warnings = ["ref.python"]  # `Volume` in a docstring's Args: three classes have this name, all of them explained
+suppress_warnings = ["ref.python"]  # three classes are named `Volume`; a docstring's Args may mean any of them
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
