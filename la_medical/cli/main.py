@@ -15,6 +15,7 @@ from la_medical.cli import (
     diagnosis,
     experiment,
     model,
+    network_export,
     pacs,
     scan,
     structured_report,
@@ -43,7 +44,20 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"la-medical {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (data, subset, scan, pacs, detection, diagnosis, structured_report, view, model, demo, experiment):
+    for module in (
+        data,
+        subset,
+        scan,
+        pacs,
+        detection,
+        diagnosis,
+        structured_report,
+        view,
+        model,
+        network_export,
+        demo,
+        experiment,
+    ):
         module.add_commands(commands)
     return top
 

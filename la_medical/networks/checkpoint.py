@@ -5,7 +5,9 @@ One file, read with `weights_only=True`, so that nothing in it can run. The same
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from la_medical.artifacts import written_whole
+from la_medical.artifacts import write_json, written_whole
 from la_medical.errors import InputError
 from la_medical.labels.space import LabelSpace
 
@@ -69,7 +71,7 @@ def save_checkpoint(
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint onto the CPU; raises `InputError` if it is missing, damaged or something else."""
-    content = read_tensors(path, what="checkpoint")
+    content = _with_sidecar(Path(path), read_tensors(path, what="checkpoint"))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path}: not a checkpoint of la_medical; expected the model.pt that training wrote")
     if content.get("format_version") != FORMAT_VERSION:
@@ -82,6 +84,43 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise InputError(f"{path}: a damaged checkpoint, one of {', '.join(parts)} is not there; copy it again")
     space = LabelSpace.from_dict(content["label_space"])
     return Checkpoint(content["state_dict"], space, content["network_config"], content["provenance"])
+
+
+def save_plain(path: str | Path, checkpoint: Checkpoint) -> Path:
+    """Write a bundle's `models/model.pt`: the bare state dict, as MONAI's tools read it, and `model.json` beside it.
+
+    The JSON holds what else a checkpoint knows, and the sha256 of the weights.
+    """
+    path = Path(path)
+    weights = to_bytes({name: value.detach().cpu().contiguous() for name, value in checkpoint.state_dict.items()})
+    with written_whole(path) as temporary:
+        temporary.write_bytes(weights)
+    about = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "label_space": checkpoint.label_space.to_dict(),
+        "network_config": plain(checkpoint.network_config),
+        "provenance": plain(checkpoint.provenance),
+    }
+    write_json(path.with_suffix(".json"), about)
+    return path
+
+
+def _with_sidecar(path: Path, content: Any) -> Any:
+    """A bare state dict and what `model.json` says beside it, as one content; anything else as it is."""
+    beside = path.with_suffix(".json")
+    bare = isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values())
+    if not bare or not beside.is_file():
+        return content
+    try:
+        about = json.loads(beside.read_text(encoding="utf-8"))
+        expected = about["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{beside}: damaged; expected what `la-medical publish` wrote, copy it again") from error
+    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        raise InputError(f"{path}: its sha256 is not the one in {beside.name}; copy both again from their source")
+    return {**about, "state_dict": content}
 
 
 def load_weights(network: nn.Module, checkpoint: Checkpoint, *, named: str, hint: str = "") -> None:

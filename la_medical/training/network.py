@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from la_medical.networks import classifier, segmenter
 from la_medical.networks.checkpoint import Checkpoint, load_checkpoint, load_weights
 from la_medical.networks.class_query import train_only_classes
 from la_medical.networks.comparators import one_model_per_task
+from la_medical.networks.exported import ExportedNetwork, exported_checkpoint, is_exported
 from la_medical.training.stop import stops_on_bad_input
 from la_medical.training.trainer import computes_bfloat16
 from la_medical.training.values import integer, names, optional_path
@@ -71,6 +73,21 @@ def built_network(
 
 
 @stops_on_bad_input
+def network_of_bundle(*, config: Mapping[str, Any], checkpoint: Any, described: Sequence[str]) -> nn.Module:
+    """The network that a bundle's tools look at by itself: MONAI's `verify_net_in_out`, exports, MONAI Label.
+
+    Args:
+        config: as for `built_network`.
+        checkpoint: file whose classes and head decide where it exists; its weights are not read into the network.
+        described: classes that `metadata.json` describes, for a bundle without weights.
+    """
+    file = optional_path(checkpoint)
+    found = None if file is None or not file.is_file() else _read(file)
+    count = len(described) if found is None else len(found.classes)
+    return built_network(config=config, num_classes=count, checkpoint=found)
+
+
+@stops_on_bad_input
 def read_checkpoint(path: Any, *, classes: Any = None) -> Checkpoint:
     """The checkpoint to answer with; exit code 2 if it is missing, damaged, or one of other classes.
 
@@ -81,7 +98,7 @@ def read_checkpoint(path: Any, *, classes: Any = None) -> Checkpoint:
         raise InputError(
             f"checkpoint {file}: no such file; train first with the same --output_dir, or give --checkpoint FILE"
         )
-    checkpoint = load_checkpoint(file)
+    checkpoint = _read(file)
     wanted, space = names("classes", classes), checkpoint.label_space
     if wanted is not None and {space.find(name) or name for name in wanted} != set(space.names):
         raise InputError(
@@ -89,6 +106,10 @@ def read_checkpoint(path: Any, *, classes: Any = None) -> Checkpoint:
             "out, or give the checkpoint of these classes with --checkpoint"
         )
     return checkpoint
+
+
+def _read(file: Path) -> Checkpoint:
+    return exported_checkpoint(file) if is_exported(file) else load_checkpoint(file)
 
 
 @stops_on_bad_input
@@ -140,6 +161,8 @@ def network_to_answer(
     hint = "add configs/small.yaml after the other config files if it was trained with it, or leave it out if not"
     if differing:
         raise InputError(f"checkpoint {path}: trained with another network ({'; '.join(differing[:3])}); {hint}")
+    if is_exported(path):
+        return ExportedNetwork(path, device)
     load_weights(network, checkpoint, named=f"checkpoint {path}", hint=hint)
     return placed(network, device, answering=True)
 
