@@ -34,7 +34,8 @@ from la_medical.statistics.auc import auroc
 NEW, BASE_IMAGES, NEW_IMAGES = "automobile", 1000, 50
 SETTINGS: dict[str, Any] = {
     "bundle_root": str(bundles_folder() / "chest_xray_classification"), "image_size": 32, "batch_size": 50,
-    "network_config::network": "resnet10", "network_config::spare_queries": 64, "objective": "masked_bce", "early_stopping_patience": 9,
+    "network_config::network": "resnet10", "network_config::spare_queries": 64,
+    "objective": "masked_bce", "early_stopping_patience": 9,
     "network_config::options": {"widen_factor": 0.25, "conv1_t_size": 3, "conv1_t_stride": 2, "no_max_pool": True},
 }  # fmt: skip
 BASE = {"max_epochs": 10, "val_interval": 10, "learning_rate": 3.0e-3}
