@@ -2,8 +2,8 @@
 
 Writes 3,000 CT slices (ten series of 300), nested and flat, with the attributes and private blocks that scanners
 write, then prints CPU seconds and ratios, like for like: the scan (headers, journal, judging, tables) against pydicom's
-bare reading in this process, and both again in a process of their own with its start. Says whether the tables agree, and
-the peak memory of scans of 3,000 and 30,000 files. `python benchmarks/dicom_scan.py [--files N] [--skip-memory]`
+bare reading in this process, and both again in a process of their own with its start. Says whether the tables agree,
+and the peak memory of scans of 3,000 and 30,000 files. `python benchmarks/dicom_scan.py [--files N] [--skip-memory]`
 """
 
 from __future__ import annotations
