@@ -19,7 +19,7 @@ from la_medical.errors import InputError
 from la_medical.inference.windows import SlidingWindow
 from la_medical.networks.checkpoint import load_weights
 from la_medical.training.ct_data import lengths
-from la_medical.training.network import built_network, read_checkpoint
+from la_medical.training.network import built_network, placed, read_checkpoint
 from la_medical.training.stop import stops_on_bad_input
 from la_medical.training.values import number, optional_path
 from la_medical.training.working_grid import WorkingGrid, resized
@@ -107,7 +107,7 @@ def finder(
     network = built_network(config=config, num_classes=count, checkpoint=weights)
     load_weights(network, weights, named=f"coarse_checkpoint {checkpoint}")
     return Finder(
-        network.to(device).eval(),
+        placed(network, device, answering=True).eval(),
         weights.label_space.index(organ),
         lengths("coarse spacing", settings["spacing"]),
         inferer,
