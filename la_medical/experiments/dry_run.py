@@ -51,7 +51,7 @@ def dry_run(plan: Plan, out: Path) -> Path:
     }
     arms = {name: replace(arm, settings=_trial(arm.settings)) for name, arm in plan.arms.items()}
     small = replace(
-        plan, title=f"TRIAL on drawn images: {plan.title}", remarks="The images are noise: no figure here means anything.",
+        plan, title=f"TRIAL on drawn images: {plan.title}", remarks="The images are noise: no figure means anything.",
         data=data_sets, arms=arms, settings=_trial(plan.settings), steps=None, warmup=None,
     )  # fmt: skip
     return run_experiment(small, seeds=[0], data=layouts, out=out)
