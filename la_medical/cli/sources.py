@@ -43,6 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "series": {"metavar": "FILE", "help": "series table of `la-medical scan` (default: scan ROOT)"},
     "segments": {"metavar": "V", "help": "names of drawn segments that are no class, such as GTV_1=pdac,Panc=pancreas"},
     "pathology": {"metavar": "FILE", "help": "CSV that gives each patient's diagnosis"},
+    "pseudonymise": {"metavar": "KEYFILE", "help": "identifiers become keyed ones, also those of --pathology"},
 }
 """Options that some sources take, passed on to the reader when they are given."""
 
@@ -114,12 +115,16 @@ def _list() -> int:
 
 
 def _command(arguments: argparse.Namespace) -> str:
-    """The command as recorded in the JSON: all that decides the table, so not where it was written."""
-    words = ["la-medical", "manifest", arguments.source, arguments.root]
+    """The command as recorded in the JSON: all that decides the table, so not where it was written.
+
+    Under pseudonyms no path is recorded: archives name folders after patients.
+    """
+    hidden = {"pathology": "FILE", "series": "FILE", "pseudonymise": "KEYFILE"} if arguments.pseudonymise else {}
+    words = ["la-medical", "manifest", arguments.source, "ROOT" if hidden else arguments.root]
     if not arguments.check_files:
         words.append("--no-check-files")
     for name in ("card", *OPTIONS):
         value = getattr(arguments, name)
         if value is not None:
-            words += [_flag(name)] if value is True else [_flag(name), str(value)]
+            words += [_flag(name)] if value is True else [_flag(name), hidden.get(name, str(value))]
     return shlex.join(words)

@@ -24,6 +24,7 @@ __all__ = [
     "COLUMNS",
     "Projection",
     "Volume",
+    "pseudonymous_tree",
     "read_projection",
     "read_series_table",
     "read_volume",
@@ -57,7 +58,11 @@ def table_root(path: str | Path) -> Path | None:
 
 
 def series_files(
-    row: Mapping[str, Any], root: str | os.PathLike[str] | None, *, pseudonyms: Pseudonyms | None = None
+    row: Mapping[str, Any],
+    root: str | os.PathLike[str] | None,
+    *,
+    pseudonyms: Pseudonyms | None = None,
+    tree: Mapping[str, Path] | None = None,
 ) -> list[Path]:
     """Paths of a row's files, in order of position.
 
@@ -66,6 +71,7 @@ def series_files(
         root: the folder that was scanned.
         pseudonyms: of a table written with `--pseudonymise`, the same key: the tree is walked to find the files,
             since the table does not hold their names.
+        tree: what `pseudonymous_tree` found, for those who ask for many rows.
 
     Raises:
         InputError: no root, a row without files, a path that leaves the root, or files that are not below the root.
@@ -78,23 +84,23 @@ def series_files(
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("not a row of the series table: it has no list of files") from error
     if pseudonyms:
-        return _find_pseudonymous(names, Path(root), pseudonyms)
+        return _find_pseudonymous(names, Path(root), tree or pseudonymous_tree(root, pseudonyms))
     for part in (folder, *names):
         if Path(part).is_absolute() or ".." in Path(part).parts:
             raise InputError(f"file {part!r} of a series row leaves the scanned folder")
     return [Path(root) / folder / name for name in names]
 
 
-def _find_pseudonymous(names: list[str], root: Path, pseudonyms: Pseudonyms) -> list[Path]:
-    wanted = set(names)
-    found = {}
-    for entry in walk(root):
-        shown = pseudonyms.file(entry.name)
-        if shown in wanted:
-            found[shown] = Path(entry.path)
-    if len(found) < len(wanted):
+def pseudonymous_tree(root: str | os.PathLike[str], pseudonyms: Pseudonyms) -> dict[str, Path]:
+    """Every file below `root` by its pseudonym."""
+    return {pseudonyms.file(entry.name): Path(entry.path) for entry in walk(Path(root))}
+
+
+def _find_pseudonymous(names: list[str], root: Path, tree: Mapping[str, Path]) -> list[Path]:
+    missing = sum(name not in tree for name in names)
+    if missing:
         raise InputError(
-            f"{len(wanted) - len(found)} of {len(wanted)} files of the series are not below {root}; "
+            f"{missing} of {len(names)} files of the series are not below {root}; "
             "give the folder that was scanned and the key that it was scanned with"
         )
-    return [found[name] for name in names]
+    return [tree[name] for name in names]

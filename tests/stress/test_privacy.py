@@ -53,7 +53,7 @@ def hospital(root: Path, words: list[str], draw: random.Random) -> None:
     """Two patients' series in folders named after them, and files with faults whose names are words too."""
     for patient in range(2):
         folder = root / f"{words[patient]}^{draw.choice(words)}" / draw.choice(words)
-        for index in range(6):
+        for index in range(12):
             changes = {"StudyInstanceUID": f"1.2.3.{patient}", "SeriesInstanceUID": f"1.2.3.{patient}.1"}
             dataset = planted(ct_slice(index, **changes), words, draw)
             dataset.PatientID = words[patient]
@@ -120,6 +120,26 @@ def test_no_planted_word_leaves_a_scan(tmp_path: Path, key: Path, suffix: str) -
     report(f"privacy_scan{suffix[1:]}", {"trees": count(1, 20), "words planted in each": WORDS, "words found": 0})
 
 
+def test_no_planted_word_leaves_a_manifest_made_with_the_key(tmp_path: Path, key: Path) -> None:
+    """DICOM tree and pathology table to a manifest, its audit, its split and both exports."""
+    draw = random.Random(1)
+    words = planted_words(draw)
+    root, out = tmp_path / "in", tmp_path / "out"
+    hospital(root, words, draw)
+    pathology = tmp_path / "pathology.csv"
+    pathology.write_text(f"patient_id,diagnosis\n{words[0]},pdac\n{words[1]},normal\n")
+    given = ("--pathology", pathology, "--pseudonymise", key)
+    said = run("manifest", "hospital_dicom", root, "--out", out / "m.csv", *given)
+    said += run("audit", out / "m.csv", "--out", out / "audit")
+    said += run("split", out / "m.csv", "--val", "0.5", "--test", "0")
+    said += run("export", out / "m.csv", "--to", "monai", "--out", out / "monai")
+    assert leaks(out, words, said.replace(str(root), "")) == []
+    table = pd.read_csv(out / "m.csv", dtype=str, keep_default_na=False)
+    assert sorted(table["label.pdac"]) == ["0", "1"]
+    assert table["patient_id"].str.fullmatch("P[0-9a-f]{24}").all()
+    assert (out / "m_images" / table["image"][0]).is_file()
+
+
 def test_the_words_were_planted(tmp_path: Path) -> None:
     draw = random.Random(0)
     words = planted_words(draw)
@@ -135,5 +155,5 @@ def test_who_has_the_key_finds_the_files_again(tmp_path: Path, key: Path) -> Non
     hospital(tmp_path / "in", words, draw)
     run("scan", tmp_path / "in", "--out", tmp_path / "series.csv", "--pseudonymise", key)
     table = pd.read_csv(tmp_path / "series.csv", dtype=str, keep_default_na=False)
-    row = table[table["slices"].astype(float) == 6].iloc[0]
-    assert len(series_files(row, tmp_path / "in", pseudonyms=read_key(key))) == 6
+    row = table[table["slices"].astype(float) == 12].iloc[0]
+    assert len(series_files(row, tmp_path / "in", pseudonyms=read_key(key))) == 12

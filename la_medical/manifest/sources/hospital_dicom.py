@@ -10,13 +10,15 @@ blank beside a mask.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from la_medical.artifacts import read_json
+from la_medical.dicom.pseudonyms import Pseudonyms, read_key
 from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import LabelSpace, spelling_key
 from la_medical.manifest.card import SourceCard, load_card
@@ -55,6 +57,7 @@ def read(
     label_space: str | None = None,
     source_name: str | None = None,
     segments: str | Mapping[str, str] | None = None,
+    pseudonymise: str | Path | None = None,
 ) -> Manifest:
     """Read one case a study and write `<images_out>/images/*.nii.gz` and `<images_out>/masks/*.nii.gz`.
 
@@ -70,6 +73,8 @@ def read(
         label_space: of diagnoses and segments, by default the card's.
         source_name: by default the card's name.
         segments: `GTV_1=pdac,Panc=pancreas`: names of segments or regions that the label space does not know.
+        pseudonymise: file with the key: identifiers become keyed ones, also those of `pathology`; texts that people
+            typed are left out. `series`, if given, must have been scanned with the same key.
 
     Raises:
         ManifestError: no readable CT series, a patient of the table without a study, two cases of one series.
@@ -83,16 +88,21 @@ def read(
     base = card or load_card("hospital_dicom")
     named = source_name or base.name
     space = LabelSpace.load(label_space or base.label_space)
-    table = _series_table(root, series, out)
+    pseudonyms = read_key(pseudonymise) if pseudonymise else None
+    table = _series_table(root, series, out, pseudonyms)
     cases = _cases(table)
-    diagnoses = {} if pathology is None else _diagnoses(Path(pathology), patient_column, class_column, space)
+    shown = pseudonyms.patient if pseudonyms else str
+    diagnoses = {} if pathology is None else _diagnoses(Path(pathology), patient_column, class_column, space, shown)
+    files = _Files(root, pseudonyms)
     _all_there(diagnoses, cases, pathology)
     names = _segment_names(segments, space)
     rows, stated = [], []
     values: set[int] = set()
     for case in progress(cases, what=f"{named} series"):
         diagnosis = diagnoses.get(str(case.series["patient_id"]))
-        drawing = _drawn(case, root, out, space, names, diagnosis) if check_files else Drawing()
+        drawing = _drawn(case, files, out, space, names, diagnosis) if check_files else Drawing()
+        if pseudonyms and drawing.left_out:
+            drawing = replace(drawing, left_out=(f"{len(drawing.left_out)} segments, names withheld",))
         rows.append(_row(case, drawing, diagnosis))
         stated.append(_states(case.case_id, diagnosis, drawing))
         values |= drawing.values
@@ -110,14 +120,36 @@ def read(
     return from_columns(combined, root=out, space=space, cards={named: own})
 
 
-def _series_table(root: Path, series: str | Path | None, out: Path) -> pd.DataFrame:
+class _Files:
+    """The files of a series row, whether or not the table holds their names."""
+
+    def __init__(self, root: Path, pseudonyms: Pseudonyms | None) -> None:
+        from la_medical.dicom.series import pseudonymous_tree
+
+        self._root, self._pseudonyms = root, pseudonyms
+        self._tree = pseudonymous_tree(root, pseudonyms) if pseudonyms else None
+
+    def of(self, row: Mapping[str, Any]) -> list[Path]:
+        from la_medical.dicom.series import series_files
+
+        return series_files(row, self._root, pseudonyms=self._pseudonyms, tree=self._tree)
+
+
+def _series_table(root: Path, series: str | Path | None, out: Path, pseudonyms: Pseudonyms | None) -> pd.DataFrame:
     from la_medical.dicom.scan import scan
     from la_medical.dicom.series import read_series_table
 
     if series is None:
         series = out / "series.csv"
         out.mkdir(parents=True, exist_ok=True)
-        scan(root, series)
+        scan(root, series, pseudonyms=pseudonyms)
+    beside = Path(series).with_suffix(".json")
+    keyed = beside.is_file() and bool(read_json(beside).get("settings", {}).get("pseudonymised"))
+    if keyed != bool(pseudonyms) and beside.is_file():
+        raise ManifestError(
+            f"{series} was scanned {'with' if keyed else 'without'} --pseudonymise; "
+            f"{'give the same KEYFILE' if keyed else 'scan the tree again with the KEYFILE, or leave it out'}"
+        )
     return read_series_table(series)
 
 
@@ -147,12 +179,17 @@ def _short(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:8]
 
 
-def _diagnoses(path: Path, patient: str, diagnosis: str, space: LabelSpace) -> dict[str, frozenset[str]]:
-    """Patient to the classes of their diagnoses; the empty set is normal. Unknown (blank) patients are left out."""
+def _diagnoses(
+    path: Path, patient: str, diagnosis: str, space: LabelSpace, shown: Callable[[str], str]
+) -> dict[str, frozenset[str]]:
+    """Patient, as `shown` names them, to the classes of their diagnoses; the empty set is normal.
+
+    Unknown (blank) patients are left out.
+    """
     table = read_table(path, (patient, diagnosis))
     found: dict[str, set[str]] = {}
     normal: set[str] = set()
-    for who, text in zip(table[patient].str.strip(), table[diagnosis], strict=True):
+    for who, text in zip(table[patient].str.strip().map(shown), table[diagnosis], strict=True):
         for part in filter(None, (piece.strip() for piece in str(text).split("|"))):
             if spelling_key(part) in _NORMAL:
                 normal.add(who)
@@ -187,20 +224,20 @@ def _segment_names(segments: str | Mapping[str, str] | None, space: LabelSpace) 
 
 def _drawn(
     case: _Case,
-    root: Path,
+    files: _Files,
     out: Path,
     space: LabelSpace,
     names: Mapping[str, str],
     diagnosis: frozenset[str] | None,
 ) -> Drawing:
-    from la_medical.dicom.series import read_volume, series_files
+    from la_medical.dicom.series import read_volume
 
-    volume = read_volume(series_files(case.series, root))
+    volume = read_volume(files.of(case.series))
     write_image(volume, out / "images" / f"{case.case_id}.nii.gz")
-    files = [path for row in case.segmentations for path in series_files(row, root)]
+    drawn = [path for row in case.segmentations for path in files.of(row)]
     single = next(iter(diagnosis)) if diagnosis and len(diagnosis) == 1 else None
     return draw_mask(
-        files,
+        drawn,
         volume,
         out / "masks" / f"{case.case_id}.nii.gz",
         space=space,

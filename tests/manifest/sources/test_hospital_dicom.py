@@ -123,3 +123,23 @@ def test_a_tree_without_ct_is_refused(tmp_path):
     text(tmp_path / "pacs" / "readme.txt", "nothing")
     with pytest.raises(ManifestError, match="no CT series was found or selected"):
         read_source("hospital_dicom", tmp_path / "pacs", images_out=tmp_path / "out")
+
+
+def test_a_table_scanned_without_the_key_is_not_read_with_one(tree):
+    from la_medical.dicom.scan import scan
+
+    (tree / "key").write_text("0123456789abcdef")
+    scan(tree / "pacs", tree / "series.csv")
+    given = {"series": tree / "series.csv", "images_out": tree / "out", "pathology": tree / "pathology.csv"}
+    with pytest.raises(ManifestError, match="scanned without --pseudonymise; scan the tree again"):
+        read_source("hospital_dicom", tree / "pacs", **given, pseudonymise=tree / "key")
+
+
+def test_with_a_key_the_same_cases_under_other_names(tree):
+    (tree / "key").write_text("0123456789abcdef")
+    given = {"pathology": tree / "pathology.csv"}
+    plain = read_source("hospital_dicom", tree / "pacs", **given, images_out=tree / "a")
+    keyed = read_source("hospital_dicom", tree / "pacs", **given, images_out=tree / "b", pseudonymise=tree / "key")
+    assert sorted(map(repr, keyed.states().tolist())) == sorted(map(repr, plain.states().tolist()))
+    assert keyed.table["patient_id"].str.startswith("P").all()
+    assert not set(keyed.table["patient_id"]) & set(plain.table["patient_id"])
