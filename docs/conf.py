@@ -51,6 +51,7 @@ ROOMS = {
     "diagnosis": "2D evaluation",
     "statistics": "Figures and intervals",
     "reports": "Reports",
+    "experiments": "Experiments",
     "dicom": "DICOM",
     "pacs": "PACS",
     "phantoms": "Phantoms",
