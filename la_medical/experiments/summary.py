@@ -36,7 +36,8 @@ def write_summary(plan: Plan, runs: pd.DataFrame, out: Path) -> Path:
     if plan.remarks:
         parts.append(plan.remarks.strip())
     parts += ["## Arms", "Mean over seeds of the mean AUC over scored classes of the test images, with its 95% "
-              "interval (t over seeds; it holds the draw of training images and of the start, not of test images).",
+              "interval (t over seeds; it holds the draw of training images and of the start, not of test images). "
+              "Arms that answer fewer classes are not comparable by it.",
               markdown(_shown_arms(arms))]  # fmt: skip
     if len(effects):
         parts += ["## Differences", "Arm minus the other on the same seeds.", markdown(_shown_effects(effects))]
@@ -60,7 +61,10 @@ def arm_table(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
         mean, low, high = mean_interval(own["auroc"])
         val = float(own["val_score"].mean())
         first = own.iloc[0]
-        facts = {key: int(first[key]) for key in ("train_images", "known_labels", "forward_passes", "parameters")}
+        areas = [name for name in runs.columns if str(name).startswith("auroc.") and "@" not in str(name)]
+        facts = {"classes": int(first[areas].notna().sum())} | {
+            key: int(first[key]) for key in ("train_images", "known_labels", "forward_passes", "parameters")
+        }
         rows.append({"data": data, "arm": arm, "n": len(own), "auroc": mean, "low": low, "high": high,
                      "val_score": val, "steps": int(own["steps"].max()), **facts})  # fmt: skip
     return pd.DataFrame(rows)
@@ -117,8 +121,8 @@ def markdown(table: pd.DataFrame) -> str:
 def _shown_arms(arms: pd.DataFrame) -> pd.DataFrame:
     shown = arms[["data", "arm", "n"]].copy()
     shown["AUC"] = [_interval(a, b, c) for a, b, c in arms[["auroc", "low", "high"]].to_numpy(dtype=float)]
-    names = {"val_score": "validation", "steps": "steps", "train_images": "images", "known_labels": "labels",
-             "forward_passes": "passes", "parameters": "parameters"}  # fmt: skip
+    names = {"val_score": "validation", "classes": "classes", "steps": "steps", "train_images": "images",
+             "known_labels": "labels", "forward_passes": "passes", "parameters": "parameters"}  # fmt: skip
     for column, name in names.items():
         shown[name] = [f"{value:.4f}" if column == "val_score" else f"{int(value):,}" for value in arms[column]]
     return shown
