@@ -105,6 +105,7 @@ BENCHMARKS = {
     "head_scaling": Benchmark("The head, 2D and 3D"),
     "head": Benchmark("The head at every voxel"),
     "windows": Benchmark("Answering a CT volume"),
+    "whole_scan": Benchmark("A CT scan from file to prediction"),
     "processes": Benchmark("Two processes", cores=2),
     "detection_speed": Benchmark("Detection", ("--cases", "3", "--random", "20"), ("--cases", "1"), from_detection),
     "detection_cohort": Benchmark(
