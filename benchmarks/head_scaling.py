@@ -3,8 +3,8 @@
     python benchmarks/head_scaling.py [--tiny] [--out FILE]
 
 Peers on the same features: the plain head (`nn.Linear`, in 3D a 1x1x1 convolution), one pass a class (DoDNet's way)
-and features repeated for each class (the way of the CLIP-driven Universal Model). The last two are measured in 2D up to 16
-classes here, and in 3D by `head.py`.
+and features repeated for each class (the way of the CLIP-driven Universal Model). The last two are measured in 2D
+up to 16 classes here, and in 3D by `head.py`.
 """
 
 from __future__ import annotations
