@@ -41,7 +41,7 @@ class Size:
     patches: int
 
 
-SIZES = {"small": Size(700, 20, 80), "paper": Size(3000, 200, 500)}
+SIZES = {"small": Size(700, 20, 160), "paper": Size(3000, 200, 500)}
 CHOOSING = 20
 """Validation cases that choose the best epoch; the threshold is chosen on all of them."""
 ARMS: dict[str, list[str]] = {
@@ -113,10 +113,10 @@ def one(out: Path, full: Path, size: Size, arm: str, seed: int) -> None:
     settings += ["--val_interval=4", "--early_stopping_patience=1000", "--loss::weights::exclusion=0"]
     bundle("train", manifest, folder, *settings, *ARMS[arm])
     compete = [value for value in ARMS[arm] if value.startswith("--compete")]
-    bundle("inference", full, folder, "--split=val,test", "--patch_size=[64,48,40]", *compete)
+    bundle("inference", full, folder, "--split=val,test", *compete)
     candidates, point = folder / "candidates", folder / "point.json"
     la_medical("detect", folder / "predictions", "--manifest", full, "--out", candidates, "--classes", "pdac",
-               "--workers", 1)  # fmt: skip
+               "--threshold", 0.5, "--score", "volume", "--workers", 1)  # fmt: skip
     la_medical("operating-point", candidates, "--class", "pdac", "--specificity", SPECIFICITY, "--split", "val",
                "--out", point, allowed=(0, 1))  # fmt: skip
     la_medical("evaluate", candidates, "--operating-point", point, "--split", "test", "--out", folder / "report")
