@@ -142,7 +142,7 @@ def test_one_unreadable_case_is_reported_and_the_others_are_answered(tmp_path: P
     assert stopped.value.code == 1
     reasons = pd.read_csv(tmp_path / "out" / FAILED)
     assert reasons["case_id"].tolist() == ["b"]
-    assert "damaged NIfTI" in reasons["reason"][0]
+    assert "ends early" in reasons["reason"][0]
     assert sorted(p.name for p in (tmp_path / "out" / "predictions").glob("*.nii.gz")) == ["a.nii.gz", "c.nii.gz"]
 
 
