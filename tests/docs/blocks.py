@@ -28,8 +28,10 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """README, CONTRIBUTING and all of docs/."""
-    return [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+    """README, CONTRIBUTING and all of docs/, but not what `make docs` writes there."""
+    written = REPOSITORY / "docs" / "generated"
+    own = (page for page in sorted((REPOSITORY / "docs").rglob("*.md")) if not page.is_relative_to(written))
+    return [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *own]
 
 
 def blocks(page: Path) -> list[Block]:
