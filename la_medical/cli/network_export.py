@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
         "publish",
         help="make a bundle folder with weights and a model card",
         description="Write a MONAI bundle that runs by itself: inference config, metadata, weights with sha256, and a "
-        "model card that the Hugging Face Hub reads.",
+        "model card that the Hugging Face Hub reads. MONAI Label and MONAI Deploy read the folder too.",
     )
     p.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="model.pt, or the folder of its training")
     p.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to make")
@@ -34,21 +34,13 @@ def add_commands(commands: Any) -> None:
 
 
 def _export_network(arguments: argparse.Namespace) -> None:
-    from la_medical.networks.checkpoint import load_checkpoint, load_weights
+    from la_medical.networks.checkpoint import load_checkpoint
     from la_medical.networks.export import export_network
-    from la_medical.training.network import built_network
+    from la_medical.training.network import image_size_of, network_of_checkpoint
 
     checkpoint = load_checkpoint(arguments.checkpoint)
-    network = built_network(
-        config=checkpoint.network_config, num_classes=len(checkpoint.classes), checkpoint=checkpoint
-    )
-    load_weights(network, checkpoint, named=str(arguments.checkpoint))
-    settings = checkpoint.provenance.get("settings", {})
-    dims = int(checkpoint.network_config.get("spatial_dims", 2))
-    size = settings.get("patch_size") or [settings.get("image_size") or 64] * dims
-    difference = export_network(
-        network, checkpoint, arguments.out, form=arguments.to, size=[int(side) for side in size]
-    )
+    network = network_of_checkpoint(checkpoint, named=str(arguments.checkpoint))
+    difference = export_network(network, checkpoint, arguments.out, form=arguments.to, size=image_size_of(checkpoint))
     print(f"{arguments.out}: {', '.join(checkpoint.classes)}; answers within {difference:.1e} of PyTorch's")
 
 

@@ -66,6 +66,9 @@ def _results(metrics: Mapping[str, Any] | None) -> list[str]:
     for of, classes in parts.items():
         for name, values in classes.items():
             rows += [f"| {of} | {name} | {m} | {_figures(v)} |" for m, v in values.items() if _is_figure(v)]
+    for name, values in metrics.get("classes", {}).items():
+        for part in values.get("strata", {}).get("source", []):  # of the detection `evaluate`
+            rows += [f"| {part['value']} | {name} | {m} | {_figures(v)} |" for m, v in part.items() if _is_figure(v)]
     return rows
 
 

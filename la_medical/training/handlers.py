@@ -45,6 +45,9 @@ class LossTerms:
         for name, value in engine.state.output.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
         self._count += 1
+        # As a decollating engine leaves it: from_engine(["loss"], first=True), which MONAI's --tracking puts after this
+        # handler, takes a number out of a list of dicts, and a tuple out of a dict.
+        engine.state.output = [engine.state.output]
 
     def _finish(self, engine: Engine) -> None:
         for name, value in self._sums.items():

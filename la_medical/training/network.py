@@ -167,6 +167,22 @@ def network_to_answer(
     return placed(network, device, answering=True)
 
 
+def network_of_checkpoint(checkpoint: Checkpoint, *, named: str) -> nn.Module:
+    """The network of a checkpoint with its weights, on the CPU; raises `InputError` where they do not fit."""
+    count = len(checkpoint.classes)
+    network = built_network(config=checkpoint.network_config, num_classes=count, checkpoint=checkpoint)
+    load_weights(network, checkpoint, named=named)
+    return network
+
+
+def image_size_of(checkpoint: Checkpoint) -> list[int]:
+    """Spatial size of the images or patches a checkpoint was trained with; 64 along each axis where it does not say."""
+    settings = checkpoint.provenance.get("settings", {})
+    side = settings.get("image_size") or 64
+    dims = int(checkpoint.network_config.get("spatial_dims", 2))
+    return [int(length) for length in settings.get("patch_size") or [side] * dims]
+
+
 def placed(network: nn.Module, device: torch.device, *, answering: bool = False) -> nn.Module:
     """`network` on `device`, its weights laid out as measured to be fastest (`docs/benchmarks.md`).
 

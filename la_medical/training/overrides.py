@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +41,30 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
 
         content = ConfigParser.load_config_file(str(options["args_file"]))
         options = {**{str(key): value for key, value in content.items()}, **options}
+    check_tracking(options)
     files = options.get("config_file")
     if files is not None:
         tracked = TRACKING_KEYS if options.get("tracking") else set()
         check_names((key for key in options if key not in RUN_ARGUMENTS | tracked), _merged(files))
+
+
+def check_tracking(options: Mapping[str, Any]) -> None:
+    """Raise `InputError` where `--tracking mlflow` has no program to write with; MONAI would end in a traceback."""
+    if str(options.get("tracking")) != "mlflow":
+        return
+    address = str(os.environ.get("MLFLOW_TRACKING_URI") or options.get("tracking_uri") or "sqlite:")
+    wanted = ["mlflow", *(["sqlalchemy", "alembic"] if address.startswith("sqlite:") else [])]
+    missing = [name for name in wanted if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"--tracking mlflow writes to {address.partition(':')[0]} and needs {', '.join(missing)}; pip install "
+            "mlflow-skinny sqlalchemy alembic, or give --tracking_uri of an MLflow server, or leave --tracking out"
+        )
+    if address.startswith("file:"):
+        raise InputError(
+            f"--tracking_uri {address}: MLflow keeps no runs in folders any more; give sqlite:////DIR/mlruns.db or "
+            "a server, or leave it out for mlruns.db in the output_dir"
+        )
 
 
 def check_names(keys: Iterable[str], config: Mapping[str, Any]) -> None:
