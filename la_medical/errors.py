@@ -12,6 +12,8 @@ A message says what came, what was expected, and the way out, in one line. It na
 caller's own file does.
 """
 
+import errno
+
 
 class LaMedicalError(Exception):
     """Base of every error this package raises on purpose."""
@@ -45,3 +47,23 @@ def one_line(text: str, limit: int = 1000) -> str:
     """`text` with all white space folded, for a message that must be one line."""
     folded = " ".join(text.split())
     return folded if len(folded) <= limit else folded[: limit - 3] + "..."
+
+
+_WAYS_OUT = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: "give a path that you may use, or ask for the right to it",
+    errno.EPERM: "give a path that you may use, or ask for the right to it",
+    errno.EROFS: "it is mounted for reading only; give a folder that you may write to",
+    errno.ENOSPC: "make room, or give a folder on another disk, and run the command again",
+    errno.EDQUOT: "your share of the disk is used up; make room, or give a folder on another disk",
+    errno.EISDIR: "it is a folder; give a file",
+    errno.ENOTDIR: "a part of the path is a file; give a folder",
+    errno.ENAMETOOLONG: "give a shorter path",
+    errno.EMFILE: "raise the limit with `ulimit -n 4096`, or use fewer workers",
+}
+
+
+def system_error_line(error: OSError) -> str:
+    """What the operating system refused, and the way out."""
+    way = _WAYS_OUT.get(error.errno or 0, "check the path and the disk, and run the command again")
+    return f"{error.filename or 'file'}: {error.strerror or error}; {way}"

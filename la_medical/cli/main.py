@@ -22,7 +22,7 @@ from la_medical.cli import (
     subset,
     view,
 )
-from la_medical.errors import InputError, one_line
+from la_medical.errors import InputError, one_line, system_error_line
 
 DONE, TARGET_MISSED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 EXIT_CODES = "exit codes: 0 done; 1 done, but the audit or a wanted target failed; 2 bad input, said in one line"
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except OSError as error:
-        return _bad_input(parsed.command, f"{error.filename or 'file'}: {error.strerror or error}")
+        return _bad_input(parsed.command, system_error_line(error))
     except KeyboardInterrupt:
         print(f"la-medical {parsed.command}: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -184,6 +184,11 @@ def _split(manifest: Manifest, splits: Sequence[str], purpose: str) -> Manifest:
     try:
         return manifest.rows(list(splits))
     except ManifestError as error:
+        if list(splits) == ["all"]:
+            raise ManifestError(
+                f"{manifest.named}: no row {purpose}, none has split all; give several as --split train,val,test, or "
+                "leave --split out of inference, which then answers every row"
+            ) from error
         counts = manifest.table["split"].replace("", "(blank)").value_counts().to_dict()
         raise ManifestError(
             f"{manifest.named}: no row {purpose}, none has split {' or '.join(splits)} (rows a split: {counts}); make "

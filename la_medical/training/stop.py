@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from la_medical.errors import InputError, one_line
+from la_medical.errors import InputError, one_line, system_error_line
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +29,7 @@ def stops_on_bad_input(function: Callable[P, R]) -> Callable[P, R]:
         except InputError as error:
             message = str(error)
         except OSError as error:
-            message = f"{error.filename or 'file'}: {error.strerror or error}"
+            message = system_error_line(error)
         print(f"la_medical: {one_line(message)}", file=sys.stderr, flush=True)
         raise SystemExit(BAD_INPUT)
 

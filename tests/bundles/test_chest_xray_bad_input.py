@@ -84,6 +84,10 @@ def test_empty_split(manifest: Path, stops: Callable[..., str], split: str) -> N
     assert "la-medical split" in said
 
 
+def test_split_all(manifest: Path, stops: Callable[..., str]) -> None:
+    assert "--split train,val,test" in stops(manifest, "--split=all")
+
+
 def test_misspelt_class(manifest: Path, stops: Callable[..., str]) -> None:
     assert "did you mean 'nodule'" in stops(manifest, "--classes=mass,nodul")
 

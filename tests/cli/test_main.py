@@ -70,7 +70,9 @@ def test_a_file_the_system_refuses_is_one_line_and_exit_2(
 
     with_command(monkeypatch, run)
     assert main(["try"]) == 2
-    assert capsys.readouterr().err == "la-medical try: out.csv: Permission denied\n"
+    assert capsys.readouterr().err == (
+        "la-medical try: out.csv: Permission denied; give a path that you may use, or ask for the right to it\n"
+    )
 
 
 def test_a_command_may_say_that_its_target_was_missed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ import torch
 
 from la_medical.cli.main import main
 from la_medical.errors import InputError
-from la_medical.networks.checkpoint import load_checkpoint
+from la_medical.labels import LabelSpace
+from la_medical.networks.checkpoint import Checkpoint, load_checkpoint
 from la_medical.publishing.bundle_folder import publish
 from la_medical.publishing.model_card import model_card
 from tests.bundles.chest_xray_runs import TRUSTED, run_bundle, write_data
@@ -45,6 +46,8 @@ def test_a_published_folder_runs_by_itself(tmp_path: Path, monkeypatch: pytest.M
     given += ["--output_dir", str(tmp_path / "answers"), "--device=cpu"]
     monkeypatch.setattr(sys, "argv", [monai_main.__file__, *given])
     fire.Fire({"run": monai_main.run})
+    assert (folder / "models" / "model.ts").is_file()
+    assert not list(tmp_path.glob(".partial-*"))
     ours, theirs = (pd.read_csv(place / "predictions.csv") for place in (run, tmp_path / "answers"))
     pd.testing.assert_frame_equal(ours, theirs, check_exact=False, atol=1e-6)
     with (folder / "models" / "model.json").open("a") as stream:
@@ -56,8 +59,18 @@ def test_a_published_folder_runs_by_itself(tmp_path: Path, monkeypatch: pytest.M
         load_checkpoint(folder / "models" / "model.pt")
     with pytest.raises(InputError, match="exists already"):
         publish(run, folder)
-    figures = {"classes": {"mass": {"auroc": {"estimate": 0.8, "low": 0.7, "high": 0.9, "denominator": 40}}}}
-    figures["classes"]["nodule"] = {"auroc": {"estimate": None, "reason": "no positive"}}
-    card = model_card(load_checkpoint(run / "model.pt"), name="x", metrics=figures)
+
+
+def test_the_card_reads_the_figures_of_both_evaluations() -> None:
+    checkpoint = Checkpoint({}, LabelSpace.load("chest_xray").subset(["mass", "nodule"]), {"kind": "classifier"})
+    auroc = {"estimate": 0.8, "low": 0.7, "high": 0.9, "denominator": 40}
+    mass, nodule = {"auroc": auroc}, {"auroc": {"estimate": None, "reason": "no positive"}}
+    figures = {"classes": {"mass": mass, "nodule": nodule}, "sources": {"nih": {"classes": {"mass": mass}}}}
+    card = model_card(checkpoint, name="x", metrics=figures)
     assert "| all | mass | auroc | 0.800 | 0.700 to 0.900 | 40 |" in card
-    assert "undefined: no positive" in card
+    assert "| nih | mass | auroc | 0.800 | 0.700 to 0.900 | 40 |" in card
+    assert "| all | nodule | auroc | undefined: no positive |" in card
+    strata = {"source": [{"value": "msd", "sensitivity": auroc, "specificity": {"estimate": None, "reason": "none"}}]}
+    card = model_card(checkpoint, name="x", metrics={"classes": {"mass": {"strata": strata}}})
+    assert "| msd | mass | sensitivity | 0.800 | 0.700 to 0.900 | 40 |" in card
+    assert "nothing is claimed" in model_card(checkpoint, name="x")
