@@ -107,17 +107,21 @@ def read(
         stated.append(_states(case.case_id, diagnosis, drawing))
         values |= drawing.values
     frame = pd.DataFrame(rows)
-    if (frame["segments_left_out"] != "").any() and not values:
-        first = frame["segments_left_out"][frame["segments_left_out"] != ""].iloc[0]
-        raise LabelError(
-            f"segments are drawn, but none is a class: {first}; say what they are with --segments NAME=class"
-        )
+    _refuse_unnamed(frame["segments_left_out"], values)
     classes = [name for name in space.names if any(name in states for states in stated)]
     meaning = {value: classes_of(value, space) for value in sorted(values)}
     own = replace(base, name=named, classes=tuple(classes), mask_values=meaning, label_space=space.name)
     labels = pd.DataFrame(from_rows(stated, classes, frame.index))
     combined = pd.concat([frame.assign(source=named), labels], axis=1)
     return from_columns(combined, root=out, space=space, cards={named: own})
+
+
+def _refuse_unnamed(left_out: pd.Series, values: set[int]) -> None:
+    if (left_out != "").any() and not values:
+        first = left_out[left_out != ""].iloc[0]
+        raise LabelError(
+            f"segments are drawn, but none is a class: {first}; say what they are with --segments NAME=class"
+        )
 
 
 class _Files:
