@@ -26,7 +26,8 @@ def data_folder() -> Path:
 def own_logging() -> Iterator[None]:
     """A bundle run sets up logging for its process; put back what was there, so that tests do not depend on order."""
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, disabled = list(root.handlers), root.level, logging.root.manager.disable
     yield
+    logging.disable(disabled)
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -73,7 +73,8 @@ def _experiment(arguments: argparse.Namespace) -> None:
 
 
 def _quiet() -> None:
-    """One line a run is enough: MONAI's engines would add one an epoch."""
+    """One line a run is enough: MONAI would add one an epoch, and one a workflow about a logging file."""
     import logging
 
-    logging.disable(logging.WARNING)
+    logging.disable(logging.INFO)
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.ERROR)

@@ -64,7 +64,8 @@ def waits_of(update: Any, one: Any, batch: dict[str, torch.Tensor]) -> list[str]
     with Waiting() as waiting:
         one.state.output = update(one, batch)
         terms._add(one)
-    assert all(isinstance(value, torch.Tensor) for value in one.state.output.values())
+    [output] = one.state.output
+    assert all(isinstance(value, torch.Tensor) for value in output.values())
     return waiting.seen
 
 
