@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from la_medical.dicom.datasets import read_dataset
 from la_medical.dicom.faults import explain, refusing
 from la_medical.dicom.records import RecordReader
+from la_medical.dicom.series_table import series_files
 from la_medical.dicom.stack import Slice, Stack, build_stack
 from la_medical.dicom.tags import NATIVE
 from la_medical.errors import GeometryError
@@ -81,8 +82,6 @@ def read_volume(
     Raises:
         GeometryError: the files are no regular volume, or their pixels cannot be decoded; names every fault.
     """
-    from la_medical.dicom.series import series_files
-
     is_row = isinstance(series, Mapping) or hasattr(series, "to_dict")  # a pandas Series is no Mapping
     files = series_files(cast(Mapping[str, Any], series), root) if is_row else list(cast(Sequence[str], series))
     stack = series_stack(files)
