@@ -11,7 +11,7 @@ import pandas as pd
 
 from la_medical.artifacts import read_json, sha256_of, write_json
 from la_medical.errors import PredictionError
-from la_medical.statistics import weighted
+from la_medical.statistics import bootstrap, weighted
 from la_medical.statistics.paired_tests import (
     Comparison,
     bootstrap_difference,
@@ -25,9 +25,6 @@ PATIENT = ["source", "patient_id", "split"]
 
 MATCHING = {"match", "match_threshold", "distance_mm"}
 """Settings that decide what a found lesion is."""
-BOOTSTRAP_FROM = 5
-"""Positives and controls from which patients are drawn again: replicates of fewer repeat one another, and their
-intervals and p-values come out far too sure."""
 
 
 def compare(
@@ -138,7 +135,7 @@ def _endpoints(
     mine, theirs = (frame["score"].to_numpy(dtype=np.float64) for frame in (one, other))
     entries.append(("auroc", delong_paired(truth, mine, theirs, confidence=confidence)))
     positives, controls = int(truth.sum()), int((~truth).sum())
-    if min(positives, controls) >= BOOTSTRAP_FROM:
+    if min(positives, controls) >= bootstrap.LEAST:
         precision = bootstrap_difference(
             weighted.average_precision(truth, mine),
             weighted.average_precision(truth, theirs),
@@ -150,7 +147,7 @@ def _endpoints(
     else:
         precision = Comparison(
             method="percentile bootstrap",
-            reason=f"{positives} positives and {controls} controls; at least {BOOTSTRAP_FROM} of each are needed",
+            reason=f"{positives} positives and {controls} controls; at least {bootstrap.LEAST} of each are needed",
         )
     entries.append(("average_precision", precision))
     return entries

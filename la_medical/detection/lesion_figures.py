@@ -58,6 +58,7 @@ def lesion_figures(
             lesion_statistics(results, RATES, drawn), weighted.rate(false, results.volumes)(drawn)[None],
         ]),
         len(selected.table), settings,
+        [int((results.lesions > 0).sum())] * (len(RATES) + 2) + [int((results.volumes > 0).sum())],
     )  # fmt: skip
     figures = {
         "lesion_average_precision": found[-2],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +24,21 @@ class Settings:
     prevalence: float | None = None
 
 
-def resampled(figures: Callable[[Floats], Floats], patients: int, settings: Settings) -> list[Estimate]:
-    """Percentile intervals of several figures on the same draws of patients; `figures`: weights (B, N) -> (S, B)."""
+def resampled(
+    figures: Callable[[Floats], Floats], patients: int, settings: Settings, carriers: Sequence[int | None] | None = None
+) -> list[Estimate]:
+    """Percentile intervals of several figures on the same draws of patients.
+
+    Args:
+        figures: weights (B, N) -> (S, B).
+        patients: N.
+        settings: bootstraps and confidence.
+        carriers: (S,) patients that carry each figure; those of too few get no interval.
+    """
     blocks = weights(np.arange(patients), replicates=settings.bootstraps, seed=settings.seed)
     values = np.concatenate([figures(drawn) for drawn in blocks], axis=1)
     whole = figures(np.ones((1, patients)))[:, 0]
     return [
-        percentile_interval(one, float(estimate), confidence=settings.confidence)
-        for one, estimate in zip(values, whole, strict=True)
+        percentile_interval(one, float(estimate), confidence=settings.confidence, carriers=count)
+        for one, estimate, count in zip(values, whole, carriers or [None] * len(whole), strict=True)
     ]

@@ -130,7 +130,12 @@ def _areas(selected: Selected, settings: Settings) -> dict[str, Any]:
             weighted.average_precision(truth, score),
             partial_auroc(truth, score, min_specificity=MIN_SPECIFICITY),
         ]
-        precision, partial = resampled(lambda drawn: np.stack([one(drawn) for one in by_weights]), len(truth), settings)
+        precision, partial = resampled(
+            lambda drawn: np.stack([one(drawn) for one in by_weights]),
+            len(truth),
+            settings,
+            [min(truth.sum(), (~truth).sum())] * 2,
+        )
         named = f"specificity >= {MIN_SPECIFICITY:g}, standardised (McClish); {partial.method}"
         figures["average_precision"] = precision
         figures["partial_auroc"] = replace(partial, method=named)

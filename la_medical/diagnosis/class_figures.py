@@ -155,9 +155,16 @@ def _add_bootstrap(figures: dict[str, Estimate], cases: KnownCases, threshold: T
     values = bootstrap.replicate_values(
         list(made.values()), cases.patients, replicates=settings.replicates, seed=settings.seed
     )
+    positives, negatives = (len(np.unique(np.asarray(cases.patients)[one])) for one in (cases.truth, ~cases.truth))
+    carriers = {"sensitivity": positives, "specificity": negatives}
     for name, drawn in zip(made, values, strict=True):
         plain = figures[name]
-        found = bootstrap.percentile_interval(drawn, plain.estimate, confidence=settings.confidence)
+        found = bootstrap.percentile_interval(
+            drawn,
+            plain.estimate,
+            confidence=settings.confidence,
+            carriers=carriers.get(name, min(positives, negatives)),
+        )
         entry = Estimate(
             plain.estimate,
             found.low,

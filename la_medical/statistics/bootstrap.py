@@ -22,6 +22,9 @@ Statistic = Callable[[Floats], Floats]
 
 BLOCK = 1 << 21
 """Weights held at once (16 MiB): memory does not grow with the number of replicates."""
+LEAST = 5
+"""Patients that carry a figure (those with a lesion, say) from which it is resampled: replicates of fewer repeat one
+another, and their intervals and p-values come out far too sure."""
 
 
 def cluster_codes(clusters: Sequence[Any] | NDArray) -> NDArray[np.int64]:
@@ -75,17 +78,30 @@ def replicate_values(
 
 
 def percentile_interval(
-    values: Floats, estimate: float, *, confidence: float = 0.95, unit: str = "patient", reason: str | None = None
+    values: Floats,
+    estimate: float,
+    *,
+    confidence: float = 0.95,
+    unit: str = "patient",
+    reason: str | None = None,
+    carriers: int | None = None,
 ) -> Estimate:
     """Percentile interval of `estimate` from replicate values (B,); those that are NaN are left out and counted.
 
-    When more than half of the replicates are undefined no interval is given, and the reason says so.
+    No interval is given, and the reason says so, when more than half of the replicates are undefined, or when fewer
+    than `LEAST` units carry the figure (`carriers`: those with a lesion, say).
     """
     normal_quantile(confidence)
     lost = int(np.isnan(values).sum())
     named = f"percentile bootstrap {100 * confidence:g}% by {unit}, {len(values)} replicates, {lost} undefined"
     if math.isnan(estimate):
         return undefined(reason or "the statistic is undefined on the whole data", method=named)
+    if carriers is not None and carriers < LEAST:
+        return Estimate(
+            estimate,
+            method=named,
+            reason=f"no interval: {carriers} {unit}s carry the figure, at least {LEAST} are needed",
+        )
     if lost > len(values) / 2:
         return Estimate(estimate, method=named, reason=f"no interval: {lost} of {len(values)} replicates are undefined")
     tail = 50 * (1 - confidence)

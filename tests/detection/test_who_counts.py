@@ -156,7 +156,7 @@ def test_one_patient_no_control_and_equal_scores_still_give_figures_or_reasons(t
         write_point(choose(folder, "pdac", specificity=0.5), tmp_path / "p.json")
         pdac = evaluate(folder.path, points=[tmp_path / "p.json"], settings=FEW).metrics["classes"]["pdac"]
         for name in ("sensitivity", "specificity", "auroc", "average_precision", "partial_auroc"):
-            assert (pdac[name]["estimate"] is None) == bool(pdac[name]["reason"]), name
+            assert (pdac[name]["low"] is None) == bool(pdac[name]["reason"]), name
     assert pdac["auroc"]["estimate"] == 0.5
     assert (pdac["sensitivity"]["numerator"], pdac["specificity"]["numerator"]) == (3, 0)  # 0.5 >= 0.5 is positive
 

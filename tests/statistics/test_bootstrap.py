@@ -119,3 +119,12 @@ def test_impossible_requests_are_refused():
         list(bootstrap.weights([1], replicates=0))
     with pytest.raises(InputError, match="2 clusters"):
         list(bootstrap.weights(["a", "b", "a"], strata=[1, 1, 0]))
+
+
+@pytest.mark.parametrize(("carriers", "given"), [(None, True), (5, True), (4, False), (0, False)])
+def test_too_few_patients_carry_no_interval(carriers: int | None, given: bool) -> None:
+    found = bootstrap.percentile_interval(np.array([0.0, 0.5, 1.0, 0.5]), 0.5, carriers=carriers)
+    assert found.estimate == 0.5
+    assert not np.isnan(found.low) == given
+    assert (found.reason is None) == given
+    assert given or f"{carriers} patients carry the figure, at least 5" in str(found.reason)
