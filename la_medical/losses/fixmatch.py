@@ -64,7 +64,12 @@ class FixMatchLoss(nn.Module):
         self.weights = term_weights(weights, {"bce": 1.0, "fixmatch": 1.0})
 
     def forward(
-        self, weak_logits: Tensor, strong_logits: Tensor | None, targets: Tensor, epoch: int
+        self,
+        weak_logits: Tensor,
+        strong_logits: Tensor | None,
+        targets: Tensor,
+        epoch: int,
+        teacher: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Both terms, unweighted; arguments as in `LabelAssembleLoss`."""
         check_shapes(weak_logits, targets)
@@ -73,7 +78,10 @@ class FixMatchLoss(nn.Module):
         if strong_logits is not None and epoch > self.warmup_epochs:
             check_shapes(strong_logits, targets)
             unknown = ~known_entries(targets)
-            terms["fixmatch"] = fixmatch_term(weak_logits, strong_logits, unknown, self.confidence)
+            if teacher is not None:
+                check_shapes(teacher, targets)
+            labels = weak_logits if teacher is None else teacher
+            terms["fixmatch"] = fixmatch_term(labels, strong_logits, unknown, self.confidence)
         return terms
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:

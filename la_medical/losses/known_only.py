@@ -66,7 +66,12 @@ class KnownLabelsLoss(nn.Module):
         self.weights = term_weights(weights, {"bce": 1.0})
 
     def forward(
-        self, weak_logits: Tensor, strong_logits: Tensor | None, targets: Tensor, epoch: int
+        self,
+        weak_logits: Tensor,
+        strong_logits: Tensor | None,
+        targets: Tensor,
+        epoch: int,
+        teacher: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The one term, unweighted, of the weak view; the other arguments are there for the common call."""
         if self.assume_negative:

@@ -73,7 +73,12 @@ class LabelAssembleLoss(nn.Module):
         self.register_buffer("positive_weight", positive, persistent=False)
 
     def forward(
-        self, weak_logits: Tensor, strong_logits: Tensor | None, targets: Tensor, epoch: int
+        self,
+        weak_logits: Tensor,
+        strong_logits: Tensor | None,
+        targets: Tensor,
+        epoch: int,
+        teacher: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The three terms, unweighted.
 
@@ -83,6 +88,7 @@ class LabelAssembleLoss(nn.Module):
                 `warmup_epochs` have passed, when it is not looked at).
             targets: the same shape: 1, 0, NaN where unknown.
             epoch: the running epoch, counted from 1.
+            teacher: logits of the weak view that the pseudo-labels come from; None for `weak_logits`.
         """
         check_shapes(weak_logits, targets)
         if self.negative_focus:
@@ -94,7 +100,9 @@ class LabelAssembleLoss(nn.Module):
         if epoch <= self.warmup_epochs:
             return terms
         unknown = ~known_entries(targets)
-        answers = widened(weak_logits.detach()).sigmoid()
+        if teacher is not None:
+            check_shapes(teacher, targets)
+        answers = widened((weak_logits if teacher is None else teacher).detach()).sigmoid()
         pseudo_labels = sharpen(answers, self.tau, self.temperature)
         sure = (2 * answers - 1).abs() if self.confidence_weighting else None
         terms["pseudo"] = squared_distance(weak_logits, pseudo_labels, unknown, self.normalisation, sure)

@@ -24,6 +24,7 @@ def backward_in_parts(
     targets: Tensor,
     epoch: int,
     parts: int,
+    teacher: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Add the whole batch's gradients to the network's parameters, one part at a time; its loss terms, detached.
 
@@ -35,12 +36,13 @@ def backward_in_parts(
     Args:
         network: being trained; under DistributedDataParallel gradients are exchanged once, with the last part.
         answer: images to logits (rows, K), float32.
-        loss: called as `loss(weak_logits, strong_logits, targets, epoch)`, has `total(terms)`.
+        loss: called as `loss(weak_logits, strong_logits, targets, epoch, teacher)`, has `total(terms)`.
         weak: (B, ...) images.
         strong: (B, ...), or None while nothing looks at this view.
         targets: (B, K).
         epoch: counted from 1.
         parts: at most B; the batch is cut as evenly as `Tensor.chunk` cuts.
+        teacher: logits (W * B, K) that the pseudo-labels of all processes' cases come from; None for the weak view's.
     """
     whole, first = everyones(targets), rank() * len(targets)
     kept: list[Tensor] = []
@@ -49,12 +51,12 @@ def backward_in_parts(
         with _alone(network) if number + 1 < len(pieces) else nullcontext():
             logits = answer(images)
             views = [_among(view, first + rows.start, len(whole)) for view in logits.split(rows.stop - rows.start)]
-            total = loss.total(loss(views[0], views[1] if strong is not None else None, whole, epoch))
+            total = loss.total(loss(views[0], views[1] if strong is not None else None, whole, epoch, teacher))
             (total * world_size()).backward()  # gradients are averaged over the processes, and here they add up
         kept.append(logits.detach().unflatten(0, (-1, rows.stop - rows.start)))
     with torch.no_grad():
         both = [everyones(view) for view in torch.cat(kept, dim=1)]
-        terms: dict[str, Tensor] = loss(both[0], both[1] if strong is not None else None, whole, epoch)
+        terms: dict[str, Tensor] = loss(both[0], both[1] if strong is not None else None, whole, epoch, teacher)
     return terms
 
 

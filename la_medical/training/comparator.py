@@ -132,4 +132,5 @@ def targets_of_sources(network: nn.Module, targets: Tensor, cases: Tensor, sourc
         return targets
     if sources is None:
         raise InputError("this head has outputs for each source; tell the trainer the source of each case")
-    return channels.expand(targets, sources.to(targets.device)[cases])
+    # A case drawn again has its position plus a multiple of their number.
+    return channels.expand(targets, sources.to(targets.device)[cases % len(sources)])

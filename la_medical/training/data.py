@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from la_medical.errors import InputError
 from la_medical.training import processes
+from la_medical.training.balanced_cases import BalancedCases, balance_of
 from la_medical.training.cases import Cases
 from la_medical.training.cores import usable_cores
 from la_medical.training.images import network_input
@@ -27,7 +28,8 @@ Batch = dict[str, Any]
 class PackedXrays(Dataset[Batch]):
     """Packed images with their targets; a batch is one read of the memory-mapped file.
 
-    An item is `image` (1, S, S) uint8, `label` (K,) float32 with NaN for unknown, `case` its position.
+    An item is `image` (1, S, S) uint8, `label` (K,) float32 with NaN for unknown, `case` its position, plus N times the
+    number of the draw where an epoch has a case more than once (`BalancedCases`), so that each draw gets its own views.
     """
 
     def __init__(self, images: np.ndarray, targets: np.ndarray) -> None:
@@ -47,8 +49,8 @@ class PackedXrays(Dataset[Batch]):
         """Several cases at once, (B, ...)."""
         rows = np.asarray(indices)
         return {
-            "image": torch.from_numpy(self.images[rows]),
-            "label": torch.from_numpy(self.targets[rows]),
+            "image": torch.from_numpy(self.images[rows % len(self)]),
+            "label": torch.from_numpy(self.targets[rows % len(self)]),
             "case": torch.from_numpy(rows.astype(np.int64)),
         }
 
@@ -116,17 +118,29 @@ def packed_dataset(
 
 
 @stops_on_bad_input
-def training_loader(dataset: Dataset[Batch], *, batch_size: Any, seed: int) -> DataLoader[Batch]:
+def training_loader(dataset: PackedXrays, *, batch_size: Any, seed: int, class_balance: Any = 0.0) -> DataLoader[Batch]:
     """Shuffled batches; the order depends on the seed and the epoch alone (MONAI's engines tell the sampler the epoch).
 
     Each of W processes gets `batch_size` cases a step. The last batch may be smaller, but one single case is left for
     another epoch: batch normalisation has no variance of it where the features are one pixel.
+
+    Args:
+        dataset: packed images with their targets.
+        batch_size: cases of a step, in each process.
+        seed: of the run.
+        class_balance: 0: each case once an epoch; up to 1: images of rare classes more often (`BalancedCases`).
     """
     size = integer("batch_size", batch_size, least=1)
-    sampler = DistributedSampler(
-        dataset, num_replicas=processes.world_size(), rank=processes.rank(), shuffle=True, seed=seed
-    )
-    single = len(sampler) > size > 1 and len(sampler) % size == 1
+    balance = balance_of(class_balance)
+    sampler: Sampler[int]
+    if balance:
+        sampler = BalancedCases(dataset.targets, seed=seed, balance=balance)
+    else:
+        sampler = DistributedSampler(
+            dataset, num_replicas=processes.world_size(), rank=processes.rank(), shuffle=True, seed=seed
+        )
+    own = len(sampler)  # type: ignore[arg-type]
+    single = own > size > 1 and own % size == 1
     return DataLoader(
         dataset, batch_size=size, sampler=sampler, collate_fn=whole_batch, pin_memory=_pins(), drop_last=single
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,6 +78,16 @@ def everyones(own: Tensor) -> Tensor:
     distributed.all_gather(parts, own.detach().contiguous())
     parts[rank()] = own
     return torch.cat(parts)
+
+
+def same_as_first(own: Sequence[Tensor]) -> None:
+    """Write rank 0's values into these tensors of every process; all of one type and on one device."""
+    if world_size() == 1 or not own:
+        return
+    flat = torch.cat([tensor.flatten() for tensor in own])
+    distributed.broadcast(flat, 0)
+    for tensor, values in zip(own, flat.split([tensor.numel() for tensor in own]), strict=True):
+        tensor.copy_(values.view_as(tensor))
 
 
 def gathered(own: Any) -> list[Any]:

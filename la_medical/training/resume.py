@@ -19,6 +19,7 @@ from la_medical.training.handlers import Decisions, History
 from la_medical.training.processes import gathered, rank, wait_for_all
 from la_medical.training.reproducible import generator_states, restore_generators
 from la_medical.training.stop import stops_on_bad_input
+from la_medical.training.teacher import Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class TrainingState:
         optimizer: training it.
         decisions: the handler that keeps the best score.
         history: the handler that keeps the rows.
+        teacher: makes pseudo-labels, if there is one.
         settings: what decides the result; a state of other settings is refused. `max_epochs` is not one of them, so a
             finished run can be made longer.
     """
@@ -51,12 +53,14 @@ class TrainingState:
         decisions: Decisions,
         history: History,
         settings: Mapping[str, Any],
+        teacher: Teacher | None = None,
     ) -> None:
         self.path = Path(folder) / FILE
         self.network = network
         self.optimizer = optimizer
         self.decisions = decisions
         self.history = history
+        self.teacher = teacher
         self.settings = plain(settings)
         self._read = _state_to_resume(self.path, self.settings, decisions.checkpoint)
 
@@ -71,6 +75,8 @@ class TrainingState:
             return
         state, self._read = self._read, None
         unwrapped(self.network).load_state_dict(state["network"])
+        if self.teacher is not None:
+            self.teacher.load_state_dict(state["teacher"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.decisions.load_state_dict(state["decisions"])
         self.history.rows = [dict(row) for row in state["history"]]
@@ -98,6 +104,8 @@ class TrainingState:
                 "history": self.history.rows,
                 "generators": generators,
             }
+            if self.teacher is not None:
+                content["teacher"] = self.teacher.state_dict()
             with written_whole(self.path) as temporary:
                 temporary.write_bytes(to_bytes(content))
         wait_for_all()

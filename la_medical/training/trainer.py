@@ -16,9 +16,11 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from la_medical.errors import InputError
 from la_medical.networks.class_query import parameter_groups
 from la_medical.training.accumulation import backward_in_parts
+from la_medical.training.balanced_cases import balance_of
 from la_medical.training.comparator import targets_of_sources
 from la_medical.training.processes import everyones, world_size
 from la_medical.training.stop import stops_on_bad_input
+from la_medical.training.teacher import Teacher
 from la_medical.training.values import boolean, integer, names, number
 
 
@@ -40,16 +42,25 @@ class LabelAssembleUpdate:
     Args:
         views: makes both views.
         accumulation: parts in which a batch goes through the network; see `backward_in_parts`.
+        teacher: answers the weak view for the pseudo-labels, in a second forward without gradient; None for the network
+            itself.
         sources: (N,) source of each case (`comparator.source_numbers`), for heads with outputs of each source.
         train_only: classes whose queries alone learn (`started_network`). The network then stays in eval mode, so that
             batch statistics, and with them the other classes' answers, cannot move.
     """
 
     def __init__(
-        self, *, views: Views, accumulation: Any = 1, sources: Tensor | None = None, train_only: Any = None
+        self,
+        *,
+        views: Views,
+        accumulation: Any = 1,
+        teacher: Teacher | None = None,
+        sources: Tensor | None = None,
+        train_only: Any = None,
     ) -> None:
         self.views = views
         self.parts = _parts_or_stop(accumulation)
+        self.teacher = teacher
         self.sources = sources
         self.frozen = names("train_only", train_only) is not None
 
@@ -65,6 +76,8 @@ class LabelAssembleUpdate:
         seen = strong if epoch > loss.warmup_epochs else None
         terms = self._backward(engine, weak, seen, targets)
         engine.optimizer.step()
+        if self.teacher is not None:
+            self.teacher.update()
         return {"loss": loss.total(terms).detach(), **{name: term.detach() for name, term in terms.items()}}
 
     def _backward(
@@ -72,6 +85,7 @@ class LabelAssembleUpdate:
     ) -> dict[str, Tensor]:
         """Gradients of the whole batch, and its terms."""
         network, loss, epoch = engine.network, engine.loss_function, engine.state.epoch
+        taught = self._taught(engine, weak) if strong is not None else None
         if self.parts > 1:
             return backward_in_parts(
                 network=network,
@@ -82,12 +96,22 @@ class LabelAssembleUpdate:
                 targets=targets,
                 epoch=epoch,
                 parts=self.parts,
+                teacher=taught,
             )
         logits = engine.inferer(weak if strong is None else torch.cat([weak, strong]), network).float()
         views = [everyones(view) for view in logits.split(len(weak))]
-        terms: dict[str, Tensor] = loss(views[0], views[1] if strong is not None else None, everyones(targets), epoch)
+        second = views[1] if strong is not None else None
+        terms: dict[str, Tensor] = loss(views[0], second, everyones(targets), epoch, taught)
         (loss.total(terms) * world_size()).backward()  # gradients are averaged over the processes, and here they add up
         return terms
+
+    @torch.no_grad()
+    def _taught(self, engine: SupervisedTrainer, weak: Tensor) -> Tensor | None:
+        """The teacher's logits of the weak view of all processes' cases, (W * B, K); None without a teacher."""
+        if self.teacher is None:
+            return None
+        parts = [engine.inferer(part, self.teacher.module) for part in weak.chunk(self.parts)]
+        return everyones(torch.cat(parts).float())
 
 
 class AutocastInferer(SimpleInferer):
@@ -205,11 +229,13 @@ def check_values(
     tensorboard: Any,
     early_stopping_patience: Any,
     accumulation: Any = 1,
+    class_balance: Any = 0.0,
 ) -> None:
     """Exit code 2 for a value that cannot be used, before images are packed."""
     size = integer("batch_size", batch_size, least=1)
     if integer("accumulation", accumulation, least=1) > size:
         raise InputError(f"accumulation is {accumulation}, more parts than the {size} cases of a batch (batch_size)")
+    balance_of(class_balance)
     integer("image_size", image_size, least=8)
     integer("num_workers", num_workers, least=0)
     integer("early_stopping_patience", early_stopping_patience, least=1)

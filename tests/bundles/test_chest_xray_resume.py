@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.bundles.chest_xray_runs import TRUSTED, arguments, run_bundle, write_data
 
@@ -111,7 +112,7 @@ def test_two_processes_with_gloo_train_lose_a_rank_go_on_evaluate_and_answer(
     """The same cases in each step: the loss curve of one process but for rounding, also after a rank was killed."""
     manifest = write_data(tmp_path / "data", patients=64)
     more = [f"--network_config::options={INSTANCE_NORM}", "--loss::warmup_epochs=1", "--early_stopping_patience=30"]
-    more += ["--max_epochs=30", "--learning_rate=1.0e-3"]
+    more += ["--max_epochs=30", "--learning_rate=1.0e-3", "--ema_decay=0.9", "--class_balance=0.5"]
     one, two = tmp_path / "one", tmp_path / "two"
     assert run_bundle(monkeypatch, ["train"], manifest, one, *more, "--batch_size=8") == 0
     train = [*TWO, *arguments(["train", "multi_gpu_train"], manifest, two, *more, "--batch_size=4")]
@@ -145,3 +146,22 @@ def read_losses(history: Path) -> list[float]:
     lines = [line.split(",") for line in history.read_text().splitlines()]
     column = lines[0].index("train.total")
     return [float(line[column]) for line in lines[1:]]
+
+
+def test_a_teacher_and_balanced_draws_go_on_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = write_data(tmp_path / "data")
+    more = ["--loss::warmup_epochs=1", "--ema_decay=0.8", "--class_balance=1.0", "--early_stopping_patience=9"]
+    more += ["--plateau_patience=9", "--accumulation=2"]
+    for epochs in (1, 2, 4):
+        assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "cut", f"--max_epochs={epochs}", *more) == 0
+    assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "whole", "--max_epochs=4", *more) == 0
+    assert result(tmp_path / "cut") == result(tmp_path / "whole")
+    states = [torch.load(tmp_path / name / "training_state.pt", weights_only=True) for name in ("cut", "whole")]
+    assert states[0]["teacher"]["n_averaged"] == 4 * 2  # epochs, and steps of each
+    for part in ("network", "teacher"):
+        for key, value in states[0][part].items():
+            assert torch.equal(value, states[1][part][key]), key
+    without = [part for part in more if not part.startswith("--ema_decay")]
+    assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "own", "--max_epochs=4", *without) == 0
+    assert result(tmp_path / "own")["history.csv"] != result(tmp_path / "whole")["history.csv"]
+    assert run_bundle(monkeypatch, ["train"], manifest, tmp_path / "whole", "--max_epochs=5", *without) == 2
