@@ -159,6 +159,10 @@ def trained_with(
     for key, value in (("spacing", list(mm)), ("window", list(hu)), ("compete", rivals)):
         there = trained.get(key, value)
         if there != value:
+            if key == "compete":
+                raise InputError(
+                    f"checkpoint {path}: trained with compete {there}; give --compete {str(there).lower()}"
+                )
             raise InputError(
                 f"checkpoint {path}: trained with {key} {there}, here {value}; add configs/small.yaml after the other "
                 "config files if it was trained with it, or leave it out if not"

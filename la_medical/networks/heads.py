@@ -8,7 +8,7 @@ from torch import nn
 from la_medical.errors import InputError
 from la_medical.networks.class_query import ClassQueryHead
 from la_medical.networks.dynamic_head import DoDNetHead, UniversalHead
-from la_medical.networks.linear_head import LinearHead
+from la_medical.networks.linear_head import LinearHead, SoftmaxHead
 from la_medical.networks.source_channels import Med3DHead, MultiTalentHead
 
 
@@ -20,6 +20,7 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "class_query": ClassQueryHead,
     "fixed_query": _fixed,
     "linear": LinearHead,
+    "softmax": SoftmaxHead,
     "dodnet": DoDNetHead,
     "universal": UniversalHead,
     "med3d": Med3DHead,

@@ -58,13 +58,13 @@ OF_SOURCES = ("med3d", "multitalent")
 """Heads with outputs for each source, whose targets are those of the case's own source."""
 
 
-def comparator_named(name: Any) -> Comparator | None:
+def comparator_named(name: Any, among: Mapping[str, Comparator] = COMPARATORS) -> Comparator | None:
     """The comparator, or None for "as the other keys say"; raises `InputError` for another name."""
     if name is None or str(name).strip().lower() in {"", "none", "null"}:
         return None
-    if str(name) not in COMPARATORS:
-        raise InputError(f"comparator is {name!r}; expected one of {', '.join(COMPARATORS)}")
-    return COMPARATORS[str(name)]
+    if str(name) not in among:
+        raise InputError(f"comparator is {name!r}; expected one of {', '.join(among)}")
+    return among[str(name)]
 
 
 @stops_on_bad_input
@@ -73,13 +73,26 @@ def chosen_network(
 ) -> dict[str, Any]:
     """The network configuration with the comparator's head and what that head must know of the cases.
 
+    Exit code 2 for another name, or a head that `checkpoint` does not have.
+
     Args:
         config: `network_config`; its `head` and `head_options` stand where `comparator` is not given.
         comparator: a name of `COMPARATORS` or None.
         cases: whose training rows say which source knows which class.
         checkpoint: what training starts from, if anything; its head must be the comparator's.
     """
-    chosen, found = dict(config), comparator_named(comparator)
+    return with_head(config, comparator_named(comparator), comparator, cases, checkpoint)
+
+
+def with_head(
+    config: Mapping[str, Any],
+    found: Comparator | None,
+    comparator: Any,
+    cases: TrainingCases,
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, Any]:
+    """`chosen_network` for a comparator that was found, by its name; raises `InputError`."""
+    chosen = dict(config)
     if found is not None and found.head != chosen.get("head", "class_query"):
         chosen |= {"head": found.head, "head_options": {}}
     head = chosen.get("head", "class_query")

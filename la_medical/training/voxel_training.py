@@ -12,11 +12,15 @@ from torch import Tensor, nn
 from la_medical.labels import LabelSpace
 from la_medical.losses.deep_supervision import DeepSupervisionLoss
 from la_medical.losses.dice import all_reduce_sum
+from la_medical.losses.known_only import NO_EPOCH
+from la_medical.losses.marginal import MarginalExclusionLoss
 from la_medical.losses.relations import Relations
 from la_medical.losses.voxel_assemble import VoxelAssembleLoss
+from la_medical.training.comparator import OF_SOURCES, targets_of_sources
 from la_medical.training.stop import stops_on_bad_input
 from la_medical.training.trainer import Views, computes_bfloat16
 from la_medical.training.values import boolean, integer, number
+from la_medical.training.voxel_comparator import SOFTMAX_WEIGHTS, check_competition, check_softmax, voxel_comparator
 
 Logits = Tensor | list[Tensor]
 
@@ -31,10 +35,12 @@ class VoxelUpdate:
         views: makes both views and the voxel targets.
         amp: bfloat16 where the device computes in it.
         clip: largest norm of the gradient.
+        sources: (N,) source of each case (`comparator.source_numbers`), for heads with outputs of each source.
     """
 
-    def __init__(self, *, views: Views, amp: Any = False, clip: Any = 12.0) -> None:
+    def __init__(self, *, views: Views, amp: Any = False, clip: Any = 12.0, sources: Tensor | None = None) -> None:
         self.views = views
+        self.sources = sources
         self.amp, self.clip = _checked(amp, clip)
 
     def __call__(self, engine: SupervisedTrainer, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -43,6 +49,7 @@ class VoxelUpdate:
         images, labels, cases = (batch[key].to(device, non_blocking=True) for key in ("image", "label", "case"))
         with torch.no_grad():
             weak, strong, targets = self.views(images, labels, cases=cases, epoch=epoch)
+            targets = targets_of_sources(engine.network, targets, cases, self.sources)
         engine.network.train()
         engine.optimizer.zero_grad(set_to_none=True)
         both = epoch > warmup_of(loss)
@@ -79,9 +86,9 @@ def halves(answer: Logits) -> tuple[Logits, Logits]:
 
 def warmup_of(loss: nn.Module) -> int:
     """`warmup_epochs` of the innermost loss."""
-    while not isinstance(loss, VoxelAssembleLoss):
-        loss = loss.loss  # type: ignore[assignment]
-    return loss.warmup_epochs
+    while isinstance(loss, DeepSupervisionLoss):
+        loss = loss.loss
+    return int(loss.warmup_epochs)  # type: ignore[arg-type]
 
 
 @stops_on_bad_input
@@ -96,6 +103,7 @@ def voxel_loss(
     relations: Any = True,
     compete: Any = False,
     deep: bool = False,
+    comparator: Any = None,
     device: torch.device | str = "cpu",
 ) -> nn.Module:
     """The 3D loss on `device`; exit code 2 for a value out of its range.
@@ -110,20 +118,33 @@ def voxel_loss(
         relations: use `union_of` and `excludes`.
         compete: let classes that exclude each other compete at every voxel.
         deep: the network answers at several resolutions.
+        comparator: a name of `VOXEL_COMPARATORS`, whose objective it is then; None for Label-Assemble's.
         device: where the loss's constants lie.
     """
     hot = float("inf") if str(temperature).strip().lower() in {"inf", ".inf", "infinity"} else None
-    related = Relations.of(space) if boolean("loss::relations", relations) else None
+    found = voxel_comparator(comparator)
+    competes = boolean("compete", compete)
+    check_competition(found, comparator, competes)
+    check_softmax(found, comparator, space)
+    if found is not None and found.objective in SOFTMAX_WEIGHTS:
+        softmax = MarginalExclusionLoss(SOFTMAX_WEIGHTS[found.objective])
+        return (DeepSupervisionLoss(softmax) if deep else softmax).to(device)
+    of_sources = found is not None and found.head in OF_SOURCES
+    related = Relations.of(space) if boolean("loss::relations", relations) and not of_sources else None
     named = {str(name): number(f"loss::weights::{name}", value, least=0) for name, value in (weights or {}).items()}
+    if found is not None and found.objective == "known":
+        named |= {"pseudo": 0.0, "consist": 0.0}
     loss: nn.Module = VoxelAssembleLoss(
         relations=related,
         tau=number("loss::tau", tau),
         temperature=number("loss::temperature", temperature, least=1) if hot is None else hot,
         normalisation=str(normalisation),
-        warmup_epochs=integer("loss::warmup_epochs", warmup_epochs, least=0),
+        warmup_epochs=NO_EPOCH
+        if found is not None and found.objective == "known"
+        else integer("loss::warmup_epochs", warmup_epochs, least=0),
         weights=named or None,
         reduce=all_reduce_sum,
-        compete=boolean("compete", compete),
+        compete=competes,
         complete=False,  # `voxel_tables` has done so, for each mask value once
     )
     return (DeepSupervisionLoss(loss) if deep else loss).to(device)

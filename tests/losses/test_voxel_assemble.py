@@ -224,9 +224,25 @@ def test_marginal_losses_by_hand():
 
 def test_label_maps_from_targets():
     targets = torch.tensor([[[1.0, 0.0], [0.0, 0.0], [NAN, NAN]], [[NAN, NAN], [0.0, 1.0], [0.0, NAN]]])
-    label_map, labelled = label_maps(targets)
+    label_map, labelled, counted = label_maps(targets)
     assert label_map.tolist() == [[1, 0], [0, 2]]
     assert labelled.tolist() == [[True, True, False], [False, True, False]]
+    assert counted.tolist() == [[True, True], [True, True]]
+    # Beyond the volume nothing is known: that voxel does not count, and takes no label from a class.
+    targets = torch.tensor([[[1.0, 0.0, NAN], [0.0, NAN, NAN]], [[NAN] * 3, [NAN] * 3]])
+    label_map, labelled, counted = label_maps(targets)
+    assert label_map.tolist() == [[1, 0, 0], [0, 0, 0]]
+    assert labelled.tolist() == [[True, False], [False, False]]
+    assert counted.tolist() == [[True, True, False], [False, False, False]]
+
+
+def test_voxels_beyond_the_volume_change_no_softmax_term():
+    logits, targets = torch.randn(2, 2, 4), torch.tensor([[[1.0, 0, 0, 0], [NAN] * 4], [[0.0, 1, 0, 0], [0, 0, 1, 0]]])
+    expected = MarginalExclusionLoss()(logits, None, targets, 1)
+    wider = torch.cat([logits, torch.randn(2, 2, 3)], dim=2)
+    found = MarginalExclusionLoss()(wider, None, torch.cat([targets, torch.full((2, 2, 3), NAN)], dim=2), 1)
+    for name, term in expected.items():
+        torch.testing.assert_close(found[name], term)
 
 
 def test_marginal_loss_on_the_common_call():
