@@ -64,7 +64,7 @@ ROOT_PAGES = ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")
 
 
 def _write_generated(app: Any) -> None:
-    """`generated/`: a page a room of the API, the pages that lie beside docs/, and the list of decisions."""
+    """`generated/`: a page a room of the API, the pages beside docs/ and of the experiments, the list of decisions."""
     folder = HERE / "generated"
     folder.mkdir(exist_ok=True)
     for room, title in ROOMS.items():
@@ -80,6 +80,9 @@ def _write_generated(app: Any) -> None:
     for name in ROOT_PAGES:
         text = (HERE.parent / f"{name}.md").read_text(encoding="utf-8")
         _write(folder / f"{name.lower()}.md", text.replace("](docs/", "](/"))
+    for page in sorted((HERE.parent / "experiments").glob("*/*.md")):
+        text = page.read_text(encoding="utf-8").replace("](RESULTS.md)", f"](experiment_{page.parent.name}_results.md)")
+        _write(folder / f"experiment_{page.parent.name}_{page.stem.lower()}.md", text)
     _write(folder / "decisions.md", "# Decisions\n\n```{toctree}\n:glob:\n\n/decisions/*\n```\n")
 
 
@@ -107,6 +110,13 @@ generated/api
 ```
 ```{toctree}
 :hidden:
+:caption: Experiments
+:glob:
+
+generated/experiment_*
+```
+```{toctree}
+:hidden:
 :caption: Project
 
 generated/readme
@@ -117,6 +127,7 @@ generated/security
 ```
 """
 _BESIDE = re.compile(r"\]\((?:\.\./)+(" + "|".join(ROOT_PAGES) + r")\.md")
+_EXPERIMENT = re.compile(r"\]\((?:\.\./)+experiments/(\w+)/(README|RESULTS)\.md")
 
 
 def _for_sphinx(app: Any, name: str, source: list[str]) -> None:
@@ -124,6 +135,7 @@ def _for_sphinx(app: Any, name: str, source: list[str]) -> None:
     them, and the index gets its table of contents.
     """
     source[0] = _BESIDE.sub(lambda found: f"](/generated/{found[1].lower()}.md", source[0])
+    source[0] = _EXPERIMENT.sub(lambda found: f"](/generated/experiment_{found[1]}_{found[2].lower()}.md", source[0])
     if name == "index":
         source[0] = source[0].replace("](decisions/)", "](/generated/decisions.md)") + TREE
 
