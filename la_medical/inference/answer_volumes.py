@@ -74,18 +74,21 @@ class VolumeAnswers:
         self.cases, self.folder, self.inferer = cases, folder, inferer
         self.spacing, self.window, self.finder, self.relations = tuple(spacing), tuple(window), finder, relations
         self.failed: dict[str, str] = {}
-        self._same = _same_settings(folder.folder.parent / STATE, dict(settings or {}))
+        self._since = _noted_since(folder.folder.parent / STATE, dict(settings or {}))
 
     def __call__(self, engine: SupervisedEvaluator, batch: Tensor) -> dict[str, Any]:
         """Answer the case whose position is in `batch` (1,)."""
         row = int(batch[0])
         case_id, image = self.cases.case_ids[row], self.cases.files[row]
-        if self._same and self.folder.has(case_id, image):
+        if self.folder.has(case_id, image, since=self._since):
             logger.info("%s: answered before", case_id)
             return {"case_id": case_id, "seconds": 0.0}
         started = time.monotonic()
         engine.network.eval()
         try:
+            self.folder.remove(
+                case_id, until=self._since
+            )  # a case that fails now must not keep the answer of other settings
             self.folder.check(image)
             stored, affine = self.answer(image, engine.network, engine.state.device)
             self.folder.write(case_id, stored, affine, image)
@@ -132,6 +135,10 @@ class VolumeAnswers:
         for first, logits in self.inferer.slabs(seen[inside], network, device):
             if self.relations is not None:
                 logits = competing_logits(logits[None], self.relations)[0]
+            if not bool(logits.isfinite().all()):  # as an integer NaN would be 0: "no lesion"
+                raise InputError(
+                    "the network answered numbers that are not finite; train it again, or give --amp false"
+                )
             raw = (logits.double().sigmoid() * LEVELS).round_().numpy().astype(np.uint16)
             if work is None:
                 work = np.zeros((len(raw), *seen.shape), dtype=np.uint16)
@@ -141,13 +148,15 @@ class VolumeAnswers:
         return work
 
 
-def _same_settings(path: Path, settings: dict[str, Any]) -> bool:
-    """Whether the predictions beside `path` were made with `settings`; what is to be made now is noted there."""
-    before = read_json(path) if path.is_file() else None
-    if processes.rank() == 0 and before != settings:
+def _noted_since(path: Path, settings: dict[str, Any]) -> int:
+    """When `settings` were noted at `path`, ns since 1970; they are now where others stand there, or none.
+
+    Predictions older than that were made with other settings, also where a run with these was interrupted.
+    """
+    if processes.rank() == 0 and (read_json(path) if path.is_file() else None) != settings:
         write_json(path, settings)
     processes.wait_for_all()
-    return bool(before == settings)
+    return path.stat().st_mtime_ns
 
 
 def trained_with(
@@ -203,7 +212,7 @@ def volume_answers(
         "overlap": inferer.overlap,
         "flips": inferer.flips,
         "body_only": inferer.body_only,
-        "coarse_to_fine": finder is not None,
+        "coarse_to_fine": None if finder is None else finder.settings(),
     }
     relations = Relations.of(checkpoint.label_space) if rivals else None
     return VolumeAnswers(

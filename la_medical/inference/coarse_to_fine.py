@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
+from la_medical.artifacts import sha256_of
 from la_medical.errors import InputError
 from la_medical.inference.windows import SlidingWindow
 from la_medical.networks.checkpoint import load_weights
-from la_medical.training.ct_data import lengths
+from la_medical.training.ct_data import lengths, window_of
 from la_medical.training.network import built_network, placed, read_checkpoint
 from la_medical.training.stop import stops_on_bad_input
 from la_medical.training.values import number, optional_path
@@ -42,6 +43,16 @@ class Finder:
     device: torch.device
     margin: float = 25.0
     plausible: tuple[float, float] = (8.0, 400.0)
+    checkpoint_sha256: str = ""
+
+    def settings(self) -> dict[str, Any]:
+        """What decides where lesions are looked for."""
+        return {
+            "checkpoint_sha256": self.checkpoint_sha256,
+            "channel": self.channel,
+            "patch_size": list(self.inferer.window),
+            "margin": self.margin,
+        }
 
     def find(self, image: Tensor, grid: WorkingGrid) -> Box | None:
         """The box of the organ in `image` (X, Y, Z; uint8, on `grid`), or None where none is plausible."""
@@ -85,14 +96,14 @@ def organ_box(
 
 @stops_on_bad_input
 def finder(
-    *, checkpoint: Any, organ: str, inferer: SlidingWindow, device: torch.device, margin: Any = 25.0
+    *, checkpoint: Any, organ: str, window: Any, inferer: SlidingWindow, device: torch.device, margin: Any = 25.0
 ) -> Finder | None:
     """The finder of a coarse checkpoint, or None where `checkpoint` is not given.
 
     The checkpoint says its network and the spacing it was trained at; its HU window must be that of this run.
 
     Raises (exit code 2):
-        InputError: the checkpoint does not answer `organ`.
+        InputError: the checkpoint does not answer `organ`, or was trained with another HU window than `window`.
     """
     if optional_path(checkpoint) is None:
         return None
@@ -102,6 +113,12 @@ def finder(
         raise InputError(
             f"coarse_checkpoint {checkpoint}: answers {', '.join(weights.classes)}; expected a CT checkpoint that "
             f"answers {organ!r} (coarse_organ)"
+        )
+    hu = list(window_of(window))
+    if settings.get("window", hu) != hu:
+        raise InputError(
+            f"coarse_checkpoint {checkpoint}: trained with window {settings['window']}, here {hu}; both networks see "
+            "the same values: train it with this window"
         )
     config, count = weights.network_config, len(weights.classes)
     network = built_network(config=config, num_classes=count, checkpoint=weights)
@@ -113,4 +130,5 @@ def finder(
         inferer,
         device,
         number("coarse_margin", margin, least=0),
+        checkpoint_sha256=sha256_of(str(checkpoint)),
     )

@@ -41,13 +41,20 @@ class PredictionFolder:
             return [self.folder / case_id / f"{name}.nii.gz" for name in self.space.names]
         return [self.folder / (f"{case_id}.nii.gz" if self.form == "nifti" else f"{case_id}.dcm")]
 
-    def has(self, case_id: str, image: Path) -> bool:
-        """Whether every file of the case is there and newer than its image."""
+    def has(self, case_id: str, image: Path, since: int = 0) -> bool:
+        """Whether every file of the case is there, newer than its image and made after `since`, ns since 1970."""
         files = self.files(case_id)
-        if not all(file.is_file() for file in files):
+        if not (image.exists() and all(file.is_file() for file in files)):
             return False
-        changed = max((path.stat().st_mtime_ns for path in [image, *_inside(image)]), default=0)
-        return min(file.stat().st_mtime_ns for file in files) >= changed
+        changed = max(path.stat().st_mtime_ns for path in [image, *_inside(image)])
+        made = min(file.stat().st_mtime_ns for file in files)
+        return made >= changed and made > since
+
+    def remove(self, case_id: str, until: int) -> None:
+        """Remove the files of the case that were made up to `until`, ns since 1970."""
+        for file in self.files(case_id):
+            if file.is_file() and file.stat().st_mtime_ns <= until:
+                file.unlink()
 
     def check(self, image: Path) -> None:
         """Raise `InputError` if this image cannot be answered in this form."""

@@ -155,6 +155,7 @@ def answered_cases(
     uncertain: Any = "ignore",
     split: Any = None,
     labelled: bool = False,
+    missing_later: bool = False,
 ) -> Cases:
     """Read the rows to answer; exit code 2 where they cannot be used.
 
@@ -165,11 +166,14 @@ def answered_cases(
         uncertain: policy for uncertain labels.
         split: one or several splits, or None for every row.
         labelled: whether some label must be known, as for an evaluation.
+        missing_later: an image that is not there is told when its turn comes, and does not stop the others; if none is
+            there, the folder is wrong, and that is told at once.
     """
     whole = _read(manifest, dataset_dir)
     splits = names("split", split)
     rows = whole if splits is None else _split(whole, splits, "to answer")
-    cases = _cases(rows, space, uncertain_policy(uncertain), dataset_dir, stated_only=True)
+    states = uncertain_policy(uncertain)
+    cases = _cases(rows, space, states, dataset_dir, stated_only=True, missing_later=missing_later)
     if labelled:
         require_known(cases.counts, named=whole.named, split=" or ".join(splits or ("any",)))
     logger.info("%d cases to answer, %d classes: %s", len(cases), len(space), ", ".join(space.names))
@@ -197,14 +201,20 @@ def _split(manifest: Manifest, splits: Sequence[str], purpose: str) -> Manifest:
 
 
 def _cases(
-    rows: Manifest, space: LabelSpace, policy: UncertainPolicy, dataset_dir: Any, *, stated_only: bool = False
+    rows: Manifest,
+    space: LabelSpace,
+    policy: UncertainPolicy,
+    dataset_dir: Any,
+    *,
+    stated_only: bool = False,
+    missing_later: bool = False,
 ) -> Cases:
     files = [path for path in rows.file_paths("image", optional_path(dataset_dir)) if path is not None]
     if len(files) < len(rows):
         row = int(np.argmax((rows.table["image"] == "").to_numpy()))
         raise ManifestError(f"{rows.named}: case {rows.table['case_id'][row]!r} has no image; remove the row")
     missing = [path for path in files if not path.exists()]  # a DICOM series is a folder
-    if missing:
+    if missing and not (missing_later and len(missing) < len(files)):
         raise ManifestError(
             f"{rows.named}: {len(missing)} of {len(files)} images are missing, first {missing[0]}; give "
             "--dataset_dir FOLDER if they lie elsewhere"

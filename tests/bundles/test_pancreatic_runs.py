@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from la_medical.networks.checkpoint import load_checkpoint
+from la_medical.networks.checkpoint import load_checkpoint, save_plain
 from tests.bundles.pancreatic_runs import BUNDLE, one_case, run_bundle, write_data
 
 pytestmark = pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning")
@@ -86,7 +86,7 @@ def test_a_checkpoint_of_another_spacing_is_refused_with_a_hint(
 
 
 def test_coarse_to_fine_with_flips_writes_one_map_a_class(
-    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     manifest, out = trained
     checkpoint = out / "model.pt"
@@ -97,6 +97,31 @@ def test_coarse_to_fine_with_flips_writes_one_map_a_class(
         folder = tmp_path / "predictions" / case
         assert sorted(path.name for path in folder.iterdir()) == ["pancreas.nii.gz", "pdac.nii.gz", "tumour.nii.gz"]
     assert run_bundle(monkeypatch, ["inference"], manifest, tmp_path, *more, "--coarse_organ=spleen") == 2
+    first = (tmp_path / "inference.json").read_text()
+    assert run_bundle(monkeypatch, ["inference"], manifest, tmp_path, *more, "--coarse_margin=5") == 0
+    assert json.loads((tmp_path / "inference.json").read_text()) == json.loads(first) | {
+        "coarse_to_fine": json.loads(first)["coarse_to_fine"] | {"margin": 5.0}
+    }
+    other = load_checkpoint(checkpoint)
+    other.provenance["settings"]["window"] = [-500.0, 500.0]
+    save_plain(tmp_path / "other.pt", other)
+    more[1] = f"--coarse_checkpoint={tmp_path / 'other.pt'}"
+    assert run_bundle(monkeypatch, ["inference"], manifest, tmp_path, *more) == 2
+    assert "trained with window [-500.0, 500.0], here [-160.0, 240.0]" in capsys.readouterr().err
+
+
+def test_a_missing_image_does_not_stop_the_others(
+    trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = f"--checkpoint={trained[1] / 'model.pt'}"
+    manifest = one_case(tmp_path, noisy((20, 20, 20)))
+    manifest.write_text("case_id,image\ngone,gone.nii.gz\none,one.nii.gz\n")
+    assert run_bundle(monkeypatch, ["inference"], manifest, tmp_path / "out", more) == 1
+    assert "gone.nii.gz: no such volume" in (tmp_path / "out" / "failed.csv").read_text()
+    assert (tmp_path / "out" / "predictions" / "one.nii.gz").is_file()
+    manifest.write_text("case_id,image\ngone,gone.nii.gz\n")
+    assert run_bundle(monkeypatch, ["inference"], manifest, tmp_path / "out", more) == 2
+    assert "1 of 1 images are missing" in capsys.readouterr().err
 
 
 def noisy(shape: tuple[int, ...]) -> np.ndarray:

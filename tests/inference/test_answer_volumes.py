@@ -38,6 +38,11 @@ class Bright(nn.Module):
         return torch.cat([images * 20, torch.full_like(images, -9.0)], dim=1)
 
 
+class Diverged(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.full((len(images), 2, *images.shape[2:]), torch.nan)
+
+
 def oblique() -> np.ndarray:
     c, s = np.cos(0.2), np.sin(0.2)
     affine = np.eye(4)
@@ -175,6 +180,50 @@ def test_an_interrupted_inference_goes_on_and_other_settings_start_anew(tmp_path
     seconds = [done["seconds"] for done in run(answers(tmp_path, names, settings={"checkpoint": "2"}))]
     assert min(seconds) > 0
     assert (tmp_path / "out" / "predictions" / "a.nii.gz").read_bytes() == bytes_before  # same input, same bytes
+
+
+def test_an_interrupted_run_with_other_settings_keeps_no_answer_of_the_old_ones(tmp_path: Path) -> None:
+    array, _ = planted(oblique())
+    names = ["a.nii.gz", "b.nii.gz"]
+    for name in names:
+        write(tmp_path / name, array, oblique())
+    run(answers(tmp_path, names, settings={"checkpoint": "1"}))
+    wait_a_tick(tmp_path)
+    answers(tmp_path, names, settings={"checkpoint": "2"})  # cut off before its first case
+    assert min(done["seconds"] for done in run(answers(tmp_path, names, settings={"checkpoint": "2"}))) > 0
+
+
+def test_a_case_that_fails_keeps_no_answer_of_other_settings(tmp_path: Path) -> None:
+    array, _ = planted(oblique())
+    write(tmp_path / "a.nii.gz", array, oblique())
+    run(answers(tmp_path, ["a.nii.gz"], settings={"checkpoint": "1"}))
+    prediction = tmp_path / "out" / "predictions" / "a.nii.gz"
+    (tmp_path / "a.nii.gz").unlink()
+    wait_a_tick(tmp_path)
+    run(answers(tmp_path, ["a.nii.gz"], settings={"checkpoint": "1"}))
+    assert prediction.is_file()  # the same settings: only the image has gone
+    wait_a_tick(tmp_path)
+    update = answers(tmp_path, ["a.nii.gz"], settings={"checkpoint": "2"})
+    run(update)
+    assert "no such volume" in update.failed["a"]
+    assert not prediction.exists()
+
+
+def wait_a_tick(folder: Path) -> None:
+    """Until the file system's clock has moved: two files written at once have the same time."""
+    clock = folder / "clock"
+    clock.touch()
+    before = clock.stat().st_mtime_ns
+    while clock.stat().st_mtime_ns == before:
+        clock.touch()
+
+
+def test_answers_that_are_no_numbers_are_no_prediction(tmp_path: Path) -> None:
+    array, _ = planted(oblique())
+    write(tmp_path / "a.nii.gz", array, oblique())
+    update = answers(tmp_path, ["a.nii.gz"])
+    with pytest.raises(InputError, match="not finite"):
+        update.answer(tmp_path / "a.nii.gz", Diverged(), torch.device("cpu"))
 
 
 def test_a_seg_needs_dicom_input(tmp_path: Path) -> None:
