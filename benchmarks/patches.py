@@ -72,7 +72,7 @@ def from_files(items: Sequence[dict[str, str]], size: Sequence[int]) -> Callable
 
 
 def ours(volumes: Sequence[Any], size: Sequence[int]) -> Callable[[int], Any]:
-    patches = Patches(volumes, [[1]], size=size, outside=2)
+    patches = Patches(volumes, [[[1]]] * len(volumes), size=size, outside=2)
     return lambda number: patches[Draw(number, number % len(volumes), NOTHING if number % 3 == 0 else 0, number)]
 
 

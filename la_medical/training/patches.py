@@ -102,7 +102,8 @@ class Patches(Dataset[dict[str, Tensor]]):
 
     Args:
         volumes: N prepared cases (`prepared_volumes`).
-        values: values[k] are the numbers of mask values that class k has.
+        values: values[n][k] are the numbers of mask values that class k has in case n; a number may mean one class in
+            one source and another in the next (`class_values`).
         size: voxels of a patch along x, y, z.
         outside: number that marks voxels outside the volume.
     """
@@ -110,7 +111,7 @@ class Patches(Dataset[dict[str, Tensor]]):
     def __init__(
         self,
         volumes: Sequence[dict[str, Tensor]],
-        values: Sequence[Sequence[int]],
+        values: Sequence[Sequence[Sequence[int]]],
         *,
         size: Sequence[int],
         outside: int,
@@ -133,7 +134,7 @@ class Patches(Dataset[dict[str, Tensor]]):
         shape = np.array(volume["mask"].shape)
         centre = generator.integers(shape)
         if draw.label != NOTHING:
-            own = [value for value in self.values[draw.label] if volume["counts"][value] > 0]
+            own = [value for value in self.values[draw.case][draw.label] if volume["counts"][value] > 0]
             value = own[int(generator.integers(len(own)))]
             pick = int(generator.integers(int(volume["counts"][value])))
             centre = volume["positions"][value, pick].numpy().astype(int)
@@ -156,10 +157,9 @@ def cut(array: Tensor, corner: Sequence[int], size: Sequence[int], fill: int) ->
     return patch
 
 
-def class_values(tables: NDArray[np.float32]) -> list[list[int]]:
-    """For each class the numbers of the mask values that are positive for it in some case, from `voxel_tables`."""
-    positive = (tables == 1).any(axis=0)
-    return [np.flatnonzero(positive[:, k]).tolist() for k in range(tables.shape[2])]
+def class_values(tables: NDArray[np.float32]) -> list[list[list[int]]]:
+    """For each case and class the numbers of the mask values that are positive for it, from `voxel_tables`."""
+    return [[np.flatnonzero(of_class).tolist() for of_class in positive.T] for positive in tables == 1]
 
 
 def classes_present(volumes: Sequence[dict[str, Tensor]], tables: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -160,6 +160,6 @@ def _item(
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    newest = max(path.iterdir(), key=lambda p: p.stat().st_mtime_ns, default=path) if path.is_dir() else path
-    about = newest.stat()
-    return about.st_size, about.st_mtime_ns
+    """Bytes and time of a file; of a folder all bytes and the newest time, so that a slice that goes is noticed."""
+    about = [file.stat() for file in (path.iterdir() if path.is_dir() else [path])]
+    return sum(one.st_size for one in about), max((one.st_mtime_ns for one in about), default=0)

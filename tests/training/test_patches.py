@@ -63,7 +63,7 @@ def volume(shape: tuple[int, int, int]) -> dict[str, torch.Tensor]:
 
 def test_a_patch_on_a_class_holds_it_and_fits_its_label_map() -> None:
     whole = volume((40, 36, 30))
-    patches = Patches([whole], [[1]], size=(16, 16, 16), outside=2)
+    patches = Patches([whole], [[[1]]], size=(16, 16, 16), outside=2)
     for seed in range(20):
         item = patches[Draw(seed, 0, 0, seed)]
         assert item["image"].shape == (1, 16, 16, 16)
@@ -75,7 +75,7 @@ def test_a_patch_on_a_class_holds_it_and_fits_its_label_map() -> None:
 
 
 def test_a_small_volume_is_padded_with_the_number_for_outside() -> None:
-    item = Patches([volume((10, 40, 8))], [[1]], size=(16, 16, 16), outside=2)[Draw(0, 0, NOTHING, 5)]
+    item = Patches([volume((10, 40, 8))], [[[1]]], size=(16, 16, 16), outside=2)[Draw(0, 0, NOTHING, 5)]
     outside = item["label"] == 2
     assert outside.sum() == 16**3 - 10 * 16 * 8
     assert (item["image"][0][outside] == 0).all()
@@ -96,8 +96,23 @@ def test_presence_counts_voxels_that_are_known_positives() -> None:
     tables[1, 1] = (1, 0)
     tables[1, 2] = (0, 1)
     volumes = [{"counts": torch.tensor([5, 3, 0])}, {"counts": torch.tensor([5, 0, 2])}]
-    assert class_values(tables) == [[1], [2]]
+    assert class_values(tables) == [[[1], []], [[1], [2]]]
     assert classes_present(volumes, tables).tolist() == [[True, False], [False, True]]
+
+
+def test_a_number_that_means_another_class_in_another_source_is_not_centred_on() -> None:
+    """1 is the first class in case 0 and the second in case 1; 2 is the second class in case 0."""
+    tables = np.zeros((2, 3, 2), np.float32)
+    tables[0, 1, 0] = tables[0, 2, 1] = tables[1, 1, 1] = 1
+    mask = torch.zeros(40, 40, 40, dtype=torch.uint8)
+    mask[2, 2, 2], mask[37, 37, 37] = 1, 2
+    positions = torch.zeros(3, 4096, 3, dtype=torch.int16)
+    positions[1, 0], positions[2, 0] = torch.tensor([2, 2, 2]), torch.tensor([37, 37, 37])
+    case = {"image": mask[None], "mask": mask, "positions": positions, "counts": torch.tensor([9, 1, 1])}
+    patches = Patches([case, case], class_values(tables), size=(16, 16, 16), outside=3)
+    for seed in range(10):
+        assert set(patches[Draw(0, 0, 1, seed)]["label"].unique().tolist()) == {0, 2}
+        assert set(patches[Draw(0, 1, 1, seed)]["label"].unique().tolist()) == {0, 1}
 
 
 def test_too_few_patches_are_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.transforms import Transform
 
-from la_medical.training.prepared_volumes import MappedVolumes
+from la_medical.training.prepared_volumes import MappedVolumes, _stamp
 
 
 class Counted(Transform):
@@ -61,3 +61,11 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="lambda"):
         MappedVolumes([{"number": 3}], Killed(), cache_dir=tmp_path)[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slice_that_goes_from_a_series_makes_another_key(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.dcm").write_bytes(b"x" * 10)
+    before = _stamp(tmp_path)
+    (tmp_path / "0.dcm").unlink()  # not the newest
+    assert _stamp(tmp_path) != before
