@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,9 +97,10 @@ def write_prediction(
     header.set_xyzt_units("mm")
     header.set_slope_inter(1 / LEVELS, 0)
     header["vox_offset"] = 352
-    payload = header.binaryblock + b"\0\0\0\0" + stored.transpose(1, 2, 3, 0).tobytes(order="F")
-    with written_whole(path) as temporary:
-        temporary.write_bytes(_packed(payload) if str(path).endswith(".gz") else payload)
+    with written_whole(path) as temporary, temporary.open("wb") as file, _packed(file, path) as stream:
+        stream.write(header.binaryblock + b"\0\0\0\0")
+        for channel in stored:  # one by one: a copy of all of them may not fit into memory
+            stream.write(channel.tobytes(order="F"))
     return Path(path)
 
 
@@ -110,10 +112,12 @@ def _name_channels(folder: Path, channels: Sequence[str]) -> None:
         raise PredictionError(f"{names} names other channels than {list(channels)}; write into an empty folder")
 
 
-def _packed(payload: bytes) -> bytes:
+def _packed(file: IO[bytes], path: str | Path) -> AbstractContextManager[Any]:
     import gzip
 
-    return gzip.compress(payload, compresslevel=1, mtime=0)
+    if not str(path).endswith(".gz"):
+        return nullcontext(file)
+    return gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=file, mtime=0)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 import gzip
 import json
+import tracemalloc
 
 import nibabel
 import numpy as np
@@ -43,6 +44,19 @@ def test_own_reader_gives_exact_levels_one_channel_at_a_time(written):
         assert (one.raw == np.rint(wanted * 65535)).all()
         assert (one.values(one.raw) == np.rint(wanted * 65535) / 65535).all()
     assert np.allclose(stored.grid.affine, OBLIQUE, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["many.nii.gz", "many.nii"])
+def test_writing_copies_one_channel_at_a_time(name, tmp_path):
+    stored = np.random.default_rng(0).integers(0, 65536, (16, 48, 40, 32)).astype(np.uint16)
+    channels = [f"class_{k}" for k in range(16)]
+    write_prediction(tmp_path / name, stored[:, :2, :2, :2], np.eye(4), channels)  # imports are not counted
+    tracemalloc.start()
+    write_prediction(tmp_path / name, stored, np.eye(4), channels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < stored.nbytes / 2  # all channels at once would be more than stored.nbytes
+    np.testing.assert_array_equal(np.moveaxis(nibabel.load(tmp_path / name).dataobj.get_unscaled(), -1, 0), stored)
 
 
 def test_the_same_prediction_gives_the_same_bytes(tmp_path):
