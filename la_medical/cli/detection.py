@@ -205,6 +205,7 @@ def _operating_point(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
+    from la_medical.detection.all_candidates import in_words
     from la_medical.detection.evaluate import evaluate, write_evaluation
     from la_medical.detection.resampling import Settings
 
@@ -225,7 +226,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     for one in evaluation.sentences:
         print(one)
     if not evaluation.sentences:
-        print("No operating point was given, so there is no sensitivity to quote; choose one on validation")
+        for name, entry in evaluation.metrics["classes"].items():
+            print(
+                in_words(name, entry["all_candidates"], evaluation.metrics["protocol"]) or f"{name}: no lesion is drawn"
+            )
+        print("No operating point was given, so no sensitivity by patient can be quoted; choose one on validation")
 
 
 def _report(arguments: argparse.Namespace, metrics: dict[str, Any]) -> Path:

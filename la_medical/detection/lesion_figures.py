@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from la_medical.detection.all_candidates import all_candidates, without_any
 from la_medical.detection.froc import RATES, FrocCurve, froc_curve, lesion_results, lesion_statistics
 from la_medical.detection.operating_point import OperatingPoint
 from la_medical.detection.resampling import Settings, resampled
@@ -44,10 +45,12 @@ def lesion_figures(
              "froc_mean_sensitivity")  # fmt: skip
     reason = _why_no_lesions(folder, selected)
     if reason:
-        return {name: undefined(reason).to_dict() for name in names} | {"froc": [], "lesions_by_size": []}, None
+        nothing = {name: undefined(reason).to_dict() for name in names}
+        return nothing | {"froc": [], "lesions_by_size": [], "all_candidates": without_any(reason)}, None
     column = BY_KIND[kind]
     lesions = rows_of(folder.lesions, folder, selected)
     candidates = rows_of(folder.candidates, folder, selected)
+    every = all_candidates(selected.table, candidates, lesions, selected.name, settings)
     candidates = candidates[candidates["volume_mm3"] >= small]
     results = lesion_results(selected.table, candidates, lesions, selected.name, column)
     threshold = point.threshold if point else np.inf
@@ -66,7 +69,7 @@ def lesion_figures(
         "false_positives_per_volume": _rate(found[-1], int(above.sum()), int(results.volumes.sum()), point),
         **_lesions_at_point(lesions, candidates, column, threshold, point, settings),
     }
-    content: dict[str, Any] = {name: figures[name].to_dict() for name in names}
+    content: dict[str, Any] = {name: figures[name].to_dict() for name in names} | {"all_candidates": every}
     content["froc"] = [
         {"false_positives_per_volume": rate, "sensitivity": one.to_dict()}
         for rate, one in zip(RATES, found, strict=False)

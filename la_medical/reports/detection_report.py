@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from la_medical.artifacts import read_json
+from la_medical.detection.all_candidates import in_words
 from la_medical.detection.tables import CandidatesFolder, read_candidates
 from la_medical.diagnosis.sentences import interval_in_words
 from la_medical.errors import PredictionError
@@ -91,7 +92,13 @@ def _without_points(content: Mapping[str, Any]) -> list[str]:
         f"{entry['counts']['controls']} controls."
         for name, entry in content["classes"].items()
     ]
-    return [*lines, "No operating point was given: sensitivity and specificity are not stated."]
+    found = [
+        in_words(name, entry["all_candidates"], content["protocol"])
+        for name, entry in content["classes"].items()
+        if "all_candidates" in entry
+    ]
+    said = [one for one in found if one]
+    return [*lines, *said, "No operating point was given: sensitivity and specificity by patient are not stated."]
 
 
 def _groups(

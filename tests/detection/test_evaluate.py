@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
+from la_medical.detection.all_candidates import in_words
 from la_medical.detection.compare import compare
 from la_medical.detection.evaluate import evaluate, write_evaluation
 from la_medical.detection.operating_point import choose, read_point, refuse_shared, shift, write_point
@@ -40,7 +41,8 @@ def write_folder(path, patients, *, protocol=None, form="channels"):
         candidates += [{**who, **size, "volume_mm3": more.get("false_volume", 100.0), "confidence": c, "max_voxel": c,
                         "outcome": "fp", "matched": False} for c in false]  # fmt: skip
         if label == 1 and more.get("drawn", True):
-            lesions.append({**who, **size, "reference_id": 1, "found": bool(true)})
+            dice = {"dice": more["dice"]} if "dice" in more else {}
+            lesions.append({**who, **size, **dice, "reference_id": 1, "found": bool(true)})
         score = max([*true, *false], default=0.0)
         cyst = int(more.get("cyst", 0))
         row = {"patient_id": patient, "source": source, "split": split, "cases": 1, "case_ids": f"c{patient}",
@@ -169,6 +171,25 @@ def test_figures_by_hand(folder, tmp_path):
     assert evaluation.metrics["confusion"]["counts"] == [[2, 3], [3, 1]]
     assert evaluation.metrics["confusion"]["rows"] == ["normal", "pdac"]
     assert evaluation.metrics["confusion"]["columns"] == ["pdac", "none"]
+
+
+def test_without_controls_every_candidate_counts(tmp_path):
+    """Three of four lesions found, Dice 0.9 + 0.6 + 0.3 + 0 over four; two false candidates in five volumes."""
+    rows = [("a", "test", 1, [0.9], [0.8], {"dice": 0.9}), ("b", "test", 1, [0.5], [], {"dice": 0.6}),
+            ("c", "test", 1, [0.2], [0.1], {"dice": 0.3}), ("d", "test", 1, [], []),
+            ("e", "test", 1, [], [], {"drawn": False})]  # fmt: skip
+    evaluation = evaluate(write_folder(tmp_path / "c", rows).path, settings=FEW)
+    found = evaluation.metrics["classes"]["pdac"]["all_candidates"]
+    assert fraction(found, "lesion_sensitivity") == (3, 4)
+    assert fraction(found, "lesion_precision") == (3, 5)
+    assert fraction(found, "false_positives_per_volume") == (2, 5)
+    assert found["lesion_dice"]["estimate"] == pytest.approx(1.8 / 4)
+    low, high = proportion_confint(3, 4, method="beta")
+    sentence = in_words("pdac", found, evaluation.metrics["protocol"])
+    assert f"3 of 4 pdac lesions found (sensitivity 0.750, exact interval {low:.3f} to {high:.3f})" in sentence
+    assert sentence.endswith("mean Dice 0.450 with 0 for missed ones, 0.40 false positives a volume.")
+    cyst = evaluation.metrics["classes"]["cyst"]["all_candidates"]
+    assert in_words("cyst", cyst, evaluation.metrics["protocol"]) == ""
 
 
 def test_the_sentence(folder, tmp_path):
