@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -178,6 +179,62 @@ def test_a_mask_that_does_not_fit_stops_training_with_one_line(
     assert len(lines) == 1
     assert words in lines[0]
     assert not (tmp_path / "out" / "model.pt").exists()
+
+
+@pytest.mark.parametrize("configs", [["train"], ["train", "evaluate"]])
+@pytest.mark.parametrize("change", ["nan", "constant", "two slices", "4D", "mask shape", "mask value", "no mask"])
+def test_bad_files_stop_training_and_evaluation_with_one_line(
+    trained: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    configs: list[str],
+    change: str,
+) -> None:
+    shutil.copytree(trained[0].parent, tmp_path / "data")
+    manifest = tmp_path / "data" / trained[0].name
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    row = table.index[table["split"] == ("test" if "evaluate" in configs else "train")][0]
+    image, mask = (manifest.parent / table.loc[row, column] for column in ("image", "mask"))
+    words = spoiled(image, mask, change)
+    more = f"--checkpoint={trained[1] / 'model.pt'}" if "evaluate" in configs else "--loss::warmup_epochs=1"
+    assert run_bundle(monkeypatch, configs, manifest, tmp_path / "out", more) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("la_medical:")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert (mask if "mask" in change else image).name in lines[0]
+
+
+def spoiled(image: Path, mask: Path, change: str) -> str:
+    """Make one file of a case unusable; a part of what is then said."""
+    file = mask if "mask" in change else image
+    volume = nibabel.load(file)
+    array = np.asarray(volume.dataobj).copy()
+    if change == "no mask":
+        file.unlink()
+        return "no such mask"
+    if change == "nan":
+        array = array.astype(np.float32)
+        array[0, 0, :3] = np.nan
+    elif change == "constant":
+        array[:] = -1000
+    elif change == "two slices":
+        array = array[:, :, :2]
+    elif change == "4D":
+        array = np.stack([array, array], axis=-1)
+    elif change == "mask shape":
+        array = array[:, 1:]
+    else:
+        array[1, 1, 1] = 250
+    nibabel.save(nibabel.Nifti1Image(array, volume.affine), file)
+    return {
+        "nan": "3 voxels are not finite",
+        "constant": "every voxel is -1000",
+        "two slices": "at least 5 voxels",
+        "4D": "4 axes",
+        "mask shape": "does not lie on the voxels",
+        "mask value": "label value 250",
+    }[change]
 
 
 @pytest.mark.parametrize(
