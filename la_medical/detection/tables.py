@@ -106,10 +106,14 @@ def read_candidates(path: str | Path) -> CandidatesFolder:
     protocol = read_json(folder / "protocol.json")
     if not isinstance(protocol, dict) or protocol.get("schema_version") != SCHEMA_VERSION:
         raise PredictionError(f"{folder}/protocol.json: expected schema version {SCHEMA_VERSION}; run `detect` again")
+    classes, hashes = protocol.get("classes"), protocol.get("sha256")
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise PredictionError(f"{folder}/protocol.json: `classes` is no list of names; run `detect` again")
     frames = {}
     for name in TABLES:
         file = folder / f"{name}.parquet"
-        if not file.is_file() or sha256_of(file) != protocol["sha256"].get(file.name):
+        known = hashes.get(file.name) if isinstance(hashes, dict) else None
+        if not file.is_file() or sha256_of(file) != known:
             raise PredictionError(f"{file}: missing, or changed since `detect` wrote it; run `detect` again")
         try:
             frames[name] = pd.read_parquet(file)

@@ -13,7 +13,9 @@ NAMES = {
     "files": "damaged files of",
     "killed": "killed at random moments",
     "privacy": "planted words",
+    "guided": "coverage-guided files of",
     "coverage": "coverage",
+    "mutation": "mutants of",
 }
 
 

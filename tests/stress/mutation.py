@@ -1,0 +1,108 @@
+"""`python -m tests.stress.mutation ROOM [--seconds N]`: mutation testing of one room by its own fast tests.
+
+mutmut changes one thing at a time in a copy of the room under build/mutation/ROOM and runs the tests that reach it. A
+run that is stopped goes on with what is left when it is started again; edited functions are tested anew. What a
+surviving mutant is good for, or why no test can tell it from the original, is in `equivalent_mutants.yaml`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from tests.stress.mutants import read_mutants
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.yaml")
+ROOMS: dict[str, tuple[str, ...]] = {
+    "losses": ("tests/losses/test_distributed.py",),
+    "statistics": (),
+    "detection": ("tests/detection/test_phantom_hospital.py", "tests/detection/test_cohort.py"),
+}
+"""Rooms, and those of their tests that take too long to be run for every mutant."""
+COPIED = ("la_medical", "tests", "data_manifests", "bundles", "experiments", "pyproject.toml")
+
+
+def prepare(room: str, folder: Path) -> None:
+    """Copy what the room's tests need, and write mutmut's settings."""
+    for name in COPIED:
+        source = REPOSITORY / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+            shutil.copytree(source, folder / name, dirs_exist_ok=True, ignore=ignored)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+    arguments = ["-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile=ci", "-m", "not slow and not data"]
+    arguments += [f"--ignore={test}" for test in ROOMS[room]]
+    settings = {
+        "source_paths": ["la_medical"],
+        "only_mutate": [f"la_medical/{room}/*.py"],
+        "also_copy": ["data_manifests", "bundles", "experiments"],
+        "pytest_add_cli_args": arguments,
+        "pytest_add_cli_args_test_selection": [f"tests/{room}"],
+        "process_isolation": ["forkserver"],  # torch does not survive a fork once it has computed
+        "use_git_change_detection": ["false"],
+        "do_not_mutate_patterns": [r"^\s*raise \w+\("],  # the wording of messages
+    }
+    lines = ["[mutmut]"]
+    for key, values in settings.items():
+        lines += [f"{key} = {values[0]}"] if len(values) == 1 else [f"{key} =", *(f"    {value}" for value in values)]
+    (folder / "setup.cfg").write_text("\n".join([*lines, ""]))
+
+
+def mutate(folder: Path, seconds: float | None) -> None:
+    """Run mutmut until it is done, or is interrupted after `seconds`."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mutmut", "run", "--max-children", "1"], cwd=folder, env=environment
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+
+
+def counted(room: str, folder: Path) -> dict[str, int]:
+    """Mutants by what became of them; a survivor that is listed as equivalent counts as that."""
+    listed = {entry["mutant"] for entry in yaml.safe_load(EQUIVALENT.read_text())[room] or ()}
+    outcomes: Counter[str] = Counter()
+    for mutant in read_mutants(folder, room):
+        kept = mutant.outcome == "survived"
+        identity = mutant.identity(folder) if kept else ""
+        outcomes["equivalent" if kept and identity in listed else mutant.outcome] += 1
+        if kept and identity not in listed:
+            print(f"survived: {identity}")
+    return dict(outcomes)
+
+
+def main() -> int:
+    """1 when a mutant survives that is not listed."""
+    parser = argparse.ArgumentParser(description="Mutation testing of one room.")
+    parser.add_argument("room", choices=ROOMS)
+    parser.add_argument("--seconds", type=float, help="stop after so long; the next run goes on")
+    given = parser.parse_args()
+    folder = REPOSITORY / "build" / "mutation" / given.room
+    prepare(given.room, folder)
+    mutate(folder, given.seconds)
+    outcomes = counted(given.room, folder)
+    print(outcomes)
+    stress = os.environ.get("LA_MEDICAL_STRESS")
+    if stress:
+        Path(stress).mkdir(parents=True, exist_ok=True)
+        (Path(stress) / f"mutation_{given.room}.json").write_text(json.dumps(outcomes, indent=2, sort_keys=True) + "\n")
+    return 1 if outcomes.get("survived") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
