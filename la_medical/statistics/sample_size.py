@@ -77,7 +77,7 @@ def for_paired_difference(only_a: float, only_b: float, *, power: float = 0.8, c
 
     `only_a`, `only_b`: expected shares of patients that only one of the models gets right.
     """
-    if not (0 <= only_a <= 1 and 0 <= only_b <= 1 and only_a + only_b <= 1):
+    if not (only_a >= 0 and only_b >= 0 and only_a + only_b <= 1):
         raise InputError(f"shares {only_a} and {only_b} of patients: expected numbers from 0 that add up to at most 1")
     discordant, gap = only_a + only_b, abs(only_a - only_b)
     if not gap:

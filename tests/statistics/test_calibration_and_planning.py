@@ -54,6 +54,8 @@ def test_thresholds_need_their_kind_of_case():
     assert math.isnan(thresholds.youden([0, 0], [0, 1]))
     with pytest.raises(InputError, match="wanted specificity 98"):
         thresholds.for_specificity(TRUTH, SCORE, 98)
+    with pytest.raises(InputError, match="wanted sensitivity 0:"):
+        thresholds.for_sensitivity(TRUTH, SCORE, 0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=40), st.floats(0.05, 1))

@@ -33,7 +33,20 @@ def read_mutants(folder: Path, room: str) -> Iterator[Mutant]:
     """The mutants of `la_medical/ROOM` in `folder`, where mutmut ran."""
     from mutmut.stats import status_by_exit_code
 
-    for meta in sorted((folder / "mutants" / "la_medical" / room).glob("*.meta")):
+    for meta in _metas(folder, room):
         file = Path("la_medical") / room / meta.stem
         for name, code in sorted(json.loads(meta.read_text())["exit_code_by_key"].items()):
             yield Mutant(name, file, status_by_exit_code[code])
+
+
+def forget_survivors(folder: Path, room: str) -> None:
+    """Have survivors tested again: mutmut keeps its answers as long as the code is the same, but tests may be new."""
+    for meta in _metas(folder, room):
+        content = json.loads(meta.read_text())
+        codes = content["exit_code_by_key"]
+        content["exit_code_by_key"] = {name: code if code == 1 else None for name, code in codes.items()}
+        meta.write_text(json.dumps(content))
+
+
+def _metas(folder: Path, room: str) -> list[Path]:
+    return sorted((folder / "mutants" / "la_medical" / room).glob("*.meta"))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.stress.mutants import read_mutants
+from tests.stress.mutants import forget_survivors, read_mutants
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.yaml")
@@ -94,6 +94,7 @@ def main() -> int:
     given = parser.parse_args()
     folder = REPOSITORY / "build" / "mutation" / given.room
     prepare(given.room, folder)
+    forget_survivors(folder, given.room)
     mutate(folder, given.seconds)
     outcomes = counted(given.room, folder)
     print(outcomes)
