@@ -42,6 +42,8 @@ class Size:
 
 
 SIZES = {"small": Size(700, 20, 160), "paper": Size(3000, 200, 500)}
+PATCH = "--patch_size=[32, 32, 32]"
+"""About 10 cm around the pancreas; windows are as large, since instance normalisation sees other borders in others."""
 CHOOSING = 20
 """Validation cases that choose the best epoch; the threshold is chosen on all of them."""
 ARMS: dict[str, list[str]] = {
@@ -110,10 +112,16 @@ def one(out: Path, full: Path, size: Size, arm: str, seed: int) -> None:
     warm_up = size.epochs if arm == "partial_plain" else size.epochs // 2
     settings = [f"--max_epochs={size.epochs}", f"--patches_per_epoch={size.patches}", f"--seed={seed}"]
     settings += [f"--classes={classes}", f"--cache_dir={out / 'cache'}", f"--loss::warmup_epochs={warm_up}"]
-    settings += ["--val_interval=4", "--early_stopping_patience=1000", "--loss::weights::exclusion=0"]
+    settings += [
+        PATCH,
+        "--elsewhere=0.1",
+        "--val_interval=4",
+        "--early_stopping_patience=1000",
+        "--loss::weights::exclusion=0",
+    ]
     bundle("train", manifest, folder, *settings, *ARMS[arm])
     compete = [value for value in ARMS[arm] if value.startswith("--compete")]
-    bundle("inference", full, folder, "--split=val,test", *compete)
+    bundle("inference", full, folder, "--split=val,test", PATCH, *compete)
     candidates, point = folder / "candidates", folder / "point.json"
     la_medical("detect", folder / "predictions", "--manifest", full, "--out", candidates, "--classes", "pdac",
                "--threshold", 0.5, "--score", "volume", "--workers", 1)  # fmt: skip

@@ -16,6 +16,9 @@ Field = NDArray[np.floating[Any]]
 
 KINDS = ("pdac", "cyst", "pannet")
 SMALLEST_MM, LARGEST_MM = 6.0, 35.0
+ISOATTENUATING = 0.11
+"""Share of PDACs that hardly differ from the parenchyma in the pancreatic phase (Prokesch et al., Radiology 2002: 11%);
+the others lie tens of HU below it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Lesion:
         off = generator.uniform(0, 0.6) * patient.radii[place]
         centre = patient.line[place] + off * direction
         difference = {
-            "pdac": -generator.uniform(15, 55),
+            "pdac": -(generator.uniform(5, 20) if generator.random() < ISOATTENUATING else generator.uniform(30, 70)),
             "cyst": generator.uniform(2, 26) - patient.pancreas_hu,
             "pannet": generator.uniform(25, 80) * patient.enhancement,
         }[kind]
@@ -97,7 +100,7 @@ def paint_distractors(canvas: Canvas, patient: Patient, generator: np.random.Gen
         _beside(canvas, patient, generator, 0, STEPS, generator.uniform(7, 18), generator.uniform(2, 30))
     if generator.random() < 0.35:  # curl of the splenic artery: bright and round
         _beside(canvas, patient, generator, 30, STEPS, generator.uniform(5, 9), 160 * patient.enhancement)
-    if generator.random() < 0.40:
+    if generator.random() < 0.25:
         _fatty_patch(canvas, patient, generator)
 
 
@@ -121,7 +124,7 @@ def _beside(
 
 
 def _fatty_patch(canvas: Canvas, patient: Patient, generator: np.random.Generator) -> None:
-    """Focal fat in the parenchyma: as dark as a PDAC, but with no rim, no mass and no dilated duct."""
+    """Focal fat in the parenchyma: as dark as a PDAC, but fading from its middle, with no mass and no dilated duct."""
     place = generator.integers(2, STEPS - 2)
     radius = generator.uniform(5, 13)
     box, inside = ellipsoid(canvas, patient.line[place], (radius, radius, radius), margin=2)
