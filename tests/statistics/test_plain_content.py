@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from la_medical.statistics import sample_size
+from la_medical.statistics import calibration, sample_size, thresholds
 from la_medical.statistics.estimate import Estimate, undefined
 from la_medical.statistics.intervals import clopper_pearson, logit_interval, proportion, wilson
 from la_medical.statistics.paired_tests import Comparison, noninferiority
@@ -95,3 +95,34 @@ def test_a_logit_interval_by_hand():
 def test_one_model_may_be_right_wherever_the_other_is_wrong(shares):
     # every patient is discordant and none varies: 1.96^2 / 1 = 3.84
     assert sample_size.for_paired_difference(*shares) == 4
+
+
+def test_calibration_error_in_the_bins_asked_for():
+    truth, probability = [0, 1, 0, 1], [0.0, 0.3, 0.6, 0.9]
+    # one bin: |1/2 - 0.45|; two halves: |1/2 - 0.15| and |1/2 - 0.75| of two cases each
+    assert calibration.expected_calibration_error(truth, probability, bins=1) == pytest.approx(0.05)
+    assert calibration.expected_calibration_error(truth, probability, bins=2) == pytest.approx((0.35 + 0.25) / 2)
+    # ten bins hold one case each: 0, 0.7, 0.6 and 0.1; 0.3 and 0.6 lie on an edge of eleven bins of none of them
+    assert calibration.expected_calibration_error(truth, probability) == pytest.approx(1.4 / 4)
+
+
+def test_calibration_error_in_bins_of_equally_many_cases():
+    truth, probability = [0, 1, 0, 1], [0.0, 0.1, 0.2, 0.9]
+    # halves of the cases, cut at the median 0.15: |1/2 - 0.05| and |1/2 - 0.55|; of the range: |1/3 - 0.1|, |1 - 0.9|
+    by_cases = calibration.expected_calibration_error(truth, probability, bins=2, strategy="quantile")
+    assert by_cases == pytest.approx((0.45 + 0.05) / 2)
+    by_range = calibration.expected_calibration_error(truth, probability, bins=2, strategy="uniform")
+    assert by_range == pytest.approx((3 * (1 / 3 - 0.1) + 0.1) / 4)
+
+
+def test_default_bins_are_ten():
+    # 0.50 and 0.54 share the sixth of eleven bins (5/11 to 6/11) and of ten (0.5 to 0.6); 0.46 only the eleven's
+    truth, probability = [1, 0], [0.46, 0.54]
+    assert calibration.expected_calibration_error(truth, probability) == pytest.approx(0.54)
+    assert calibration.expected_calibration_error(truth, probability, bins=11) == pytest.approx(0.0)
+    assert len(calibration.reliability(truth, probability).count) == 2
+
+
+def test_youden_of_a_score_that_is_worse_than_chance_calls_nobody_positive():
+    chosen = thresholds.youden([1, 0], [0.0, 1.0])
+    assert 1.0 < chosen < 1.0 + 1e-9

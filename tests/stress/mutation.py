@@ -52,6 +52,7 @@ def prepare(room: str, folder: Path) -> None:
         "pytest_add_cli_args_test_selection": [f"tests/{room}"],
         "process_isolation": ["forkserver"],  # torch does not survive a fork once it has computed
         "use_git_change_detection": ["false"],
+        "timeout_multiplier": ["4"],
         "do_not_mutate_patterns": [r"^\s*raise \w+\("],  # the wording of messages
     }
     lines = ["[mutmut]"]
@@ -63,6 +64,7 @@ def prepare(room: str, folder: Path) -> None:
 def mutate(folder: Path, seconds: float | None) -> None:
     """Run mutmut until it is done, or is interrupted after `seconds`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it, children too
     process = subprocess.Popen(
         [sys.executable, "-m", "mutmut", "run", "--max-children", "1"], cwd=folder, env=environment
     )
