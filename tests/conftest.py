@@ -5,7 +5,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# No test asserts a time, and the same commit draws the same examples.
+hypothesis.settings.register_profile("seeded", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("seeded")
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers that all start a thread a core slow each other down manyfold
     os.environ.setdefault("OMP_NUM_THREADS", "1")
