@@ -129,17 +129,27 @@ def _bundles(arguments: argparse.Namespace) -> None:
 NEEDED = (
     "torch", "monai", "pytorch-ignite", "fire", "jsonschema", "einops", "numpy", "pandas", "pyarrow", "PyYAML",
     "pillow", "scipy", "scikit-learn", "scikit-image", "connected-components-3d", "nibabel", "SimpleITK", "pydicom",
-    "highdicom", "matplotlib", "Jinja2", "tqdm",
+    "highdicom", "openpyxl", "matplotlib", "Jinja2", "tqdm", "threadpoolctl",
 )  # fmt: skip
 OPTIONAL = {
     "tensorboard": "tensorboard: true in a training config",
-    "mlflow": "--tracking mlflow",
-    "onnxruntime": "exports",
+    "mlflow-skinny": "--tracking mlflow",
+    "sqlalchemy": "--tracking mlflow into a file",
+    "alembic": "--tracking mlflow into a file",
+    "onnx": "export-network to ONNX",
+    "onnxscript": "export-network to ONNX",
+    "onnxruntime": "inference from ONNX",
+    "dicomweb-client": "pacs query, pull, push",
+    "pynetdicom": "pacs push by C-STORE",
+    "ipyniivue": "view",
+    "dask": "scan and detect on several machines",
     "distributed": "scan and detect on several machines",
     "pylibjpeg": "compressed DICOM",
+    "pylibjpeg-openjpeg": "compressed DICOM",
     "python-gdcm": "compressed DICOM",
     "pyjpegls": "compressed DICOM",
 }
+"""Packages of the extras that users install to what each is for."""
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

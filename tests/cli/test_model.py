@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ import pytest
 import torch
 
 from la_medical.cli.main import main
+from la_medical.cli.model import NEEDED, OPTIONAL
 from la_medical.labels import LabelSpace
 from la_medical.networks.checkpoint import load_checkpoint, save_checkpoint
+
+FOR_DEVELOPERS = {"docs", "stress", "test"}
 
 
 @pytest.fixture
@@ -98,6 +103,17 @@ def test_bundles_are_listed_and_copied(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["bundles", "--copy", str(tmp_path / "mine")]) == 0
     assert (tmp_path / "mine" / "chest_xray_classification" / "configs" / "train.yaml").is_file()
     assert main(["bundles", "--copy", str(tmp_path / "mine")]) == 2
+
+
+def test_doctor_knows_every_package_of_the_extras() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    extras = [own for name, own in project["optional-dependencies"].items() if name not in FOR_DEVELOPERS]
+    assert {package_of(line) for own in extras for line in own} == set(OPTIONAL)
+    assert {package_of(line) for line in project["dependencies"]} == set(NEEDED)
+
+
+def package_of(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0]
 
 
 def test_doctor_names_versions_and_what_is_missing(
