@@ -34,7 +34,10 @@ def model_card(checkpoint: Checkpoint, *, name: str, metrics: Mapping[str, Any] 
 
 
 LIMITS = (
-    "- Measured on the sources above only; another hospital, scanner or population may differ.",
+    "- It has seen the training sources above and nothing else: expect other figures in another hospital, on another "
+    "scanner, in another population.",
+    "- The results hold for the cases they were counted on; an interval says nothing of other sources. A class whose "
+    "result is undefined or missing has not been tested.",
     "- A label that a source does not state was unknown in training, never negative.",
     "- A probability is no threshold: choose an operating point on validation data of your own.",
 )
