@@ -28,13 +28,13 @@ def row(out: Path, arm: str, seed: int) -> dict[str, Any]:
     content: dict[str, Any] = {"arm": arm, "seed": seed}
     for name in FIGURES:
         for part in ("estimate", "low", "high", "numerator", "denominator"):
-            content[f"{name}_{part}"] = figures[name].get(part)
+            content[f"{name}_{part}"] = figures[name][part]
     paired = out / f"{arm}_{seed}" / "against_pdac_only" / "comparison.json"
     if paired.is_file():
         compared = read_json(paired)["classes"]["pdac"]
         for name in ("sensitivity", "auroc"):
-            for part in ("difference", "low", "high", "p_value", "p_holm"):
-                content[f"{name}_paired_{part}"] = compared[name].get(part)
+            for part in ("estimate", "low", "high", "p_value", "p_holm"):
+                content[f"{name}_paired_{part}"] = compared[name][part]
     return content
 
 
@@ -76,7 +76,7 @@ def _share(one: pd.Series, name: str) -> str:
 
 
 def _paired(one: pd.Series, name: str) -> str:
-    value = one.get(f"{name}_paired_difference")
+    value = one.get(f"{name}_paired_estimate")
     if value is None or pd.isna(value):
         return ""
     return f"{value:+.3f}, p = {one[f'{name}_paired_p_value']:.3g}"
