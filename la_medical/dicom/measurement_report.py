@@ -7,45 +7,21 @@ The same input gives the same bytes: UIDs come from the content, dates from the 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 import la_medical
 from la_medical.artifacts import written_whole
 from la_medical.dicom.seg_reading import dataset_of
+from la_medical.dicom.sr_groups import Finding, group_absent, group_found, report_content, told_by, uid_of
+from la_medical.dicom.sr_reading import REPORT_COLUMNS, read_measurement_report
 from la_medical.errors import GeometryError, LabelError
 from la_medical.labels import LabelSpace
 
-PRESENCE, ABSENT = ("705057003", "SCT", "Presence"), ("2667000", "SCT", "Absent")
-REPORT_COLUMNS = (
-    "finding", "found", "volume_mm3", "diameter_mm", "confidence", "tracking_id", "tracking_uid", "segment",
-    "segmentation_uid", "series_uid",
-)  # fmt: skip
-_UNCODED_CATEGORY = ("49755003", "SCT", "Morphologically Abnormal Structure")  # as in the SEG
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One candidate.
-
-    `name`: its class. `rank`: 1 for the most confident one of its class. `confidence`: 0..1. `volume_mm3`,
-    `diameter_mm` (longest, within one axial slice). `segment`: its number in the SEG file.
-    """
-
-    name: str
-    rank: int
-    confidence: float
-    volume_mm3: float
-    diameter_mm: float
-    segment: int
+__all__ = ["REPORT_COLUMNS", "Finding", "read_measurement_report", "write_measurement_report"]
 
 
 def write_measurement_report(
@@ -82,39 +58,14 @@ def write_measurement_report(
         warnings.simplefilter("ignore")  # of values in the source that break their rules, which are copied as they are
         images = _headers(source)
         shown = _segments(segmentation, images, findings)
-        told = _told(shown, images, classes, findings, algorithm, version, series_number)
+        told = told_by(shown, images, classes, findings, algorithm, version, series_number)
         named = {finding.name for finding in findings}
-        groups = [_found(finding, shown, space, told, algorithm, version) for finding in findings]
-        groups += [_absent(name, images, space, told, algorithm, version) for name in classes if name not in named]
+        groups = [group_found(finding, shown, space, told, algorithm, version) for finding in findings]
+        groups += [group_absent(name, images, space, told, algorithm, version) for name in classes if name not in named]
         report = _report(groups, images, shown, told, algorithm, series_number)
         with written_whole(path) as temporary:
             report.save_as(temporary, enforce_file_format=True)
     return Path(path)
-
-
-def read_measurement_report(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Findings of a TID 1500 report, ours or another's, one row a group; columns `REPORT_COLUMNS`.
-
-    `finding`: coded type's meaning. `found`: False for a class of which the report says that it is absent. Measurements
-    and references that a group does not have are NaN or blank.
-
-    Raises:
-        GeometryError: no DICOM structured report.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset = dataset_of(path)
-        if "ContentSequence" not in dataset or str(dataset.get("Modality", "")) != "SR":
-            raise GeometryError(f"{path}: expected a DICOM structured report (SR)")
-        groups = [
-            group
-            for part in dataset.ContentSequence
-            if _name(part) == "126010"  # Imaging Measurements
-            for group in part.get("ContentSequence", ())
-            if _name(group) == "125007"  # Measurement Group
-        ]
-        rows = [_row(group) for group in groups]
-    return pd.DataFrame(rows, columns=list(REPORT_COLUMNS))
 
 
 def _check_classes(findings: Sequence[Finding], classes: Sequence[str], space: LabelSpace) -> None:
@@ -134,10 +85,10 @@ def _report(
     try:
         report = ComprehensiveSR(
             evidence=images if shown is None else [*images, shown],
-            content=_content(groups, images[0], algorithm)[0],
-            series_instance_uid=_uid("series", told),
+            content=report_content(groups, images[0], algorithm)[0],
+            series_instance_uid=uid_of("series", told),
             series_number=series_number,
-            sop_instance_uid=_uid("instance", told),
+            sop_instance_uid=uid_of("instance", told),
             instance_number=1,
             manufacturer="la_medical",
             is_complete=True,
@@ -178,102 +129,6 @@ def _headers(source: Sequence[str | os.PathLike[str]]) -> list[Any]:
         raise GeometryError(f"{source[0]} and those beside it: not all are DICOM files") from error
 
 
-def _concept(code: Sequence[str]) -> Any:
-    from highdicom.sr import CodedConcept
-
-    return CodedConcept(*code)
-
-
-def _about(name: str, key: str, space: LabelSpace, told: str, algorithm: str, version: str) -> dict[str, Any]:
-    """What both kinds of groups say: who found what."""
-    from highdicom.sr import AlgorithmIdentification, TrackingIdentifier
-
-    codes = space[name].codes
-    return {
-        "tracking_identifier": TrackingIdentifier(uid=_uid(f"tracking {key}", told), identifier=key),
-        "finding_type": _concept(codes["type"]),
-        "finding_category": _concept(codes.get("category", _UNCODED_CATEGORY)),
-        "algorithm_id": AlgorithmIdentification(name=algorithm[:64], version=version[:64]),
-    }
-
-
-def _found(finding: Finding, shown: Any, space: LabelSpace, told: str, algorithm: str, version: str) -> Any:
-    from highdicom.sr import (
-        Measurement,
-        ReferencedSegment,
-        SourceSeriesForSegmentation,
-        VolumetricROIMeasurementsAndQualitativeEvaluations,
-    )
-    from pydicom.sr.codedict import codes
-
-    measured = [
-        (codes.SCT.Volume, finding.volume_mm3, codes.UCUM.CubicMillimeter),
-        (codes.SCT.LongAxis, finding.diameter_mm, codes.UCUM.Millimeter),
-        (codes.DCM.Probability, finding.confidence, codes.UCUM.NoUnits),
-    ]
-    series = str(shown.ReferencedSeriesSequence[0].SeriesInstanceUID)
-    return VolumetricROIMeasurementsAndQualitativeEvaluations(
-        **_about(finding.name, f"{finding.name} {finding.rank}", space, told, algorithm, version),
-        referenced_segment=ReferencedSegment(
-            sop_class_uid=str(shown.SOPClassUID),
-            sop_instance_uid=str(shown.SOPInstanceUID),
-            segment_number=finding.segment,
-            source_series=SourceSeriesForSegmentation(series),
-        ),
-        measurements=[Measurement(name=name, value=round(value, 6), unit=unit) for name, value, unit in measured],
-    )
-
-
-def _absent(name: str, images: Sequence[Any], space: LabelSpace, told: str, algorithm: str, version: str) -> Any:
-    from highdicom.sr import (
-        MeasurementsAndQualitativeEvaluations,
-        QualitativeEvaluation,
-        SourceImageForMeasurementGroup,
-    )
-
-    return MeasurementsAndQualitativeEvaluations(
-        **_about(name, f"{name} 0", space, told, algorithm, version),
-        source_images=[SourceImageForMeasurementGroup.from_source_image(images[len(images) // 2])],
-        qualitative_evaluations=[QualitativeEvaluation(name=_concept(PRESENCE), value=_concept(ABSENT))],
-    )
-
-
-def _content(groups: Sequence[Any], image: Any, algorithm: str) -> Any:
-    from highdicom.sr import (
-        DeviceObserverIdentifyingAttributes,
-        MeasurementReport,
-        ObservationContext,
-        ObserverContext,
-    )
-    from pydicom.sr.codedict import codes
-
-    device = DeviceObserverIdentifyingAttributes(
-        uid=_uid("device", algorithm), name="la_medical", manufacturer_name="la_medical", model_name=algorithm[:64]
-    )
-    computed = str(image.get("Modality", "")) == "CT"
-    return MeasurementReport(
-        observation_context=ObservationContext(
-            observer_device_context=ObserverContext(
-                observer_type=codes.DCM.Device, observer_identifying_attributes=device
-            )
-        ),
-        procedure_reported=codes.cid100.CTUnspecifiedBodyRegion if computed else codes.cid100.ImagingProcedure,
-        imaging_measurements=groups,
-        title=codes.DCM.ImagingMeasurementReport,
-    )
-
-
-def _told(shown: Any, images: Sequence[Any], *settings: Any) -> str:
-    """A hash of all that decides what the report says."""
-    refers = [str(dataset.SOPInstanceUID) for dataset in (*images, *([] if shown is None else [shown]))]
-    return hashlib.sha256(repr((refers, *settings)).encode()).hexdigest()
-
-
-def _uid(kind: str, told: str) -> str:
-    """The same UID for the same content (PS3.5 annex B.2: `2.25.` and a 128 bit number)."""
-    return f"2.25.{int(hashlib.sha256(f'measurement report {kind} {told}'.encode()).hexdigest()[:32], 16)}"
-
-
 def _without_clock(report: Any, image: Any) -> None:
     """Dates of the source in place of the time of writing."""
     for keyword in ("ContentDate", "ContentTime", "SeriesDate", "SeriesTime"):
@@ -287,30 +142,3 @@ def _without_clock(report: Any, image: Any) -> None:
             delattr(report, keyword)
     for item in report.get("ContributingEquipmentSequence", ()):
         item.ContributionDateTime = f"{report.ContentDate}{report.ContentTime}" or "19000101"
-
-
-def _name(item: Any) -> str:
-    codes = item.get("ConceptNameCodeSequence") or []
-    return str(codes[0].get("CodeValue", "")) if codes else ""
-
-
-def _row(group: Any) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(REPORT_COLUMNS, "")
-    row.update(found=True, volume_mm3=np.nan, diameter_mm=np.nan, confidence=np.nan)
-    numbers = {"118565006": "volume_mm3", "103339001": "diameter_mm", "122157": "confidence"}
-    texts = {"112039": "tracking_id", "112040": "tracking_uid", "121232": "series_uid"}
-    for item in group.get("ContentSequence", ()):
-        name = _name(item)
-        if name in numbers and "MeasuredValueSequence" in item:
-            row[numbers[name]] = float(item.MeasuredValueSequence[0].NumericValue)
-        elif name in texts:
-            row[texts[name]] = str(item.get("TextValue", item.get("UID", "")))
-        elif name == "121071":  # Finding
-            row["finding"] = str(item.ConceptCodeSequence[0].get("CodeMeaning", ""))
-        elif name == PRESENCE[0] and str(item.ConceptCodeSequence[0].CodeValue) == ABSENT[0]:
-            row["found"] = False
-        elif name == "121191":  # Referenced Segment
-            shown = item.ReferencedSOPSequence[0]
-            row["segmentation_uid"] = str(shown.ReferencedSOPInstanceUID)
-            row["segment"] = str(shown.get("ReferencedSegmentNumber", ""))
-    return row
