@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def publish(checkpoint_path: str | Path, out: str | Path, *, metrics: str | Path
         metrics: `metrics.json` for the card; None takes the one beside the checkpoint, if any.
 
     Raises:
-        InputError: no checkpoint, `out` exists, or a network that TorchScript cannot take.
+        InputError: no checkpoint, `out` exists, figures of other classes, or a network that TorchScript cannot take.
     """
     path, out = Path(checkpoint_path), Path(out)
     path = path / "model.pt" if path.is_dir() else path
@@ -42,7 +42,7 @@ def publish(checkpoint_path: str | Path, out: str | Path, *, metrics: str | Path
     if out.exists():
         raise InputError(f"{out} exists already; remove it, or give another folder to --out")
     network = network_of_checkpoint(checkpoint, named=str(path))
-    figures = _figures(path, metrics)
+    figures = _figures(path, metrics, checkpoint.classes)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".partial-") as partial:
         _write(Path(partial) / out.name, checkpoint, network, figures)
@@ -50,7 +50,7 @@ def publish(checkpoint_path: str | Path, out: str | Path, *, metrics: str | Path
     return out
 
 
-def _figures(checkpoint: Path, metrics: str | Path | None) -> Any:
+def _figures(checkpoint: Path, metrics: str | Path | None, classes: Sequence[str]) -> Any:
     """Content of the given `metrics.json`, or of the one beside the checkpoint, or None."""
     file = checkpoint.parent / "metrics.json" if metrics is None else Path(metrics)
     if not file.is_file():
@@ -60,6 +60,11 @@ def _figures(checkpoint: Path, metrics: str | Path | None) -> Any:
     content = read_json(file)
     if not isinstance(content, dict) or not isinstance(content.get("classes"), dict):
         raise InputError(f"{file}: no figures of classes in it; expected the metrics.json of an evaluation")
+    if not set(content["classes"]) & set(classes):
+        raise InputError(
+            f"{file}: figures of {', '.join(content['classes']) or 'no class'}, none of which {checkpoint} answers "
+            f"({', '.join(classes)}); give the metrics.json of this model"
+        )
     return content
 
 

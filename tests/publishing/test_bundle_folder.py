@@ -11,6 +11,7 @@ import jsonschema
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from la_medical.cli.main import main
 from la_medical.errors import InputError
@@ -39,8 +40,12 @@ def test_a_published_folder_runs_by_itself(tmp_path: Path, monkeypatch: pytest.M
         said, name = line.split("  ")
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == said
     card = (folder / "README.md").read_text()
-    assert card.startswith("---\n")
-    assert "PHANTOM" in card
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert header["license"] == "apache-2.0"
+    assert (header["library_name"], header["pipeline_tag"]) == ("monai", "image-classification")
+    assert {"medical", "phantom"} <= set(header["tags"])
+    assert "# PHANTOM" in card
+    assert "nothing is claimed" in card  # this run was not evaluated
     config = str(folder / "configs" / "inference.yaml")
     given = ["run", "--bundle_root", str(folder), "--config_file", config, "--manifest", str(manifest)]
     given += ["--output_dir", str(tmp_path / "answers"), "--device=cpu"]
@@ -59,6 +64,9 @@ def test_a_published_folder_runs_by_itself(tmp_path: Path, monkeypatch: pytest.M
         load_checkpoint(folder / "models" / "model.pt")
     with pytest.raises(InputError, match="exists already"):
         publish(run, folder)
+    (tmp_path / "other.json").write_text('{"classes": {"pdac": {}}}')
+    with pytest.raises(InputError, match=r"other\.json: figures of pdac, none of which .* answers \(mass, nodule\)"):
+        publish(run, tmp_path / "another", metrics=tmp_path / "other.json")
 
 
 def test_the_card_reads_the_figures_of_both_evaluations() -> None:
@@ -74,3 +82,58 @@ def test_the_card_reads_the_figures_of_both_evaluations() -> None:
     card = model_card(checkpoint, name="x", metrics={"classes": {"mass": {"strata": strata}}})
     assert "| msd | mass | sensitivity | 0.800 | 0.700 to 0.900 | 40 |" in card
     assert "nothing is claimed" in model_card(checkpoint, name="x")
+
+
+def test_the_card_says_what_its_figures_hold_for() -> None:
+    space = LabelSpace.load("pancreatic_ct").subset(["pdac", "cyst"])
+    made_from = {
+        "manifest": {"sha256": "ab", "cases": {"train": 30, "val": 12}},
+        "sources": {"nih": {"title": "Pancreas", "licence": "CC BY 3.0"}, "own": {}},
+        "classes": {"pdac": {"positive": 9, "negative": 1, "unknown": 20, "sources": ["own"]}},
+    }
+    checkpoint = Checkpoint({}, space, {"kind": "segmenter"}, made_from)
+    exact = {"estimate": 8 / 13, "low": 0.316, "high": 0.861, "numerator": 8, "denominator": 13, "method": "exact"}
+    none = {"estimate": None, "reason": "no prevalence"}
+    figures = {
+        "split": "test",
+        "patients": {"total": 33},
+        "phantom": True,
+        "sentences": ["Sensitivity for pdac 61.5% (8/13)"],
+        "settings": {"confidence": 0.9},
+        "classes": {
+            "pdac": {
+                "sensitivity": exact,
+                "average_precision": {"estimate": 0.5, "low": None, "high": None},
+                "ppv": none,
+                "npv": none,
+                "auroc_of_source_alone": {"estimate": 0.75, "denominator": 33},
+                "counts": {"positives": 13, "controls": 20},
+                "operating_point": {"threshold": 0.25, "score": "max_candidate"},
+            },
+            "cyst": {"auroc_of_source_alone": {"estimate": 0.5, "denominator": 33}},
+        },
+    }
+    lines = model_card(checkpoint, name="x", metrics=figures).splitlines()
+    assert {
+        "pipeline_tag: image-segmentation",
+        "- 30 cases to learn from, 12 to choose the epoch by.",
+        "| nih | Pancreas | CC BY 3.0 |",
+        "| own | not stated | not stated |",
+        "| 0 | pdac | 9 | 1 | 20 | own |",
+        "- PHANTOM: counted on drawn images.",
+        "- Counted on split test, 33 patients.",
+        "- Sensitivity for pdac 61.5% (8/13)",
+        "- pdac: positive at 0.25 or more (max_candidate).",
+        "| of | class | measure | estimate | 90% interval | n | method |",
+        "| all | pdac | sensitivity | 0.615 | 0.316 to 0.861 | 8/13 | exact |",
+        "| all | pdac | average_precision | 0.500 |  | 13 positive, 20 negative |  |",
+        "| all | pdac | ppv, npv | undefined: no prevalence | | | |",
+        "| all | pdac | auroc of the source alone (no model: a warning if high) | 0.750 |  | 33 |  |",
+        "Not tested: cyst.",
+        "No figure of its own: nih, own.",
+    } <= set(lines)
+    threshold = {"value": 0.125, "rule": "the highest Youden index", "chosen_on": "split val"}
+    figures = {"classes": {"pdac": {"threshold": threshold}}, "cautions": ["few patients"], "command": "diagnose a.csv"}
+    lines = model_card(checkpoint, name="x", metrics=figures).splitlines()
+    said = {"- By `diagnose a.csv`.", "- Caution: few patients"}
+    assert said | {"- pdac: positive at 0.125 or more; the highest Youden index, chosen on split val."} <= set(lines)
