@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from la_medical.errors import InputError
 from la_medical.training.stop import stops_on_bad_input
+from la_medical.training.tracking import check_tracking, keep_usage_to_ourselves
 
 RUN_ARGUMENTS = {
     "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
@@ -32,6 +31,7 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     Nothing is checked outside `python -m monai.bundle run`: in Python, overrides cannot be told from the config. A
     new argument of a component is fine if its `_target_` takes an argument of that name.
     """
+    keep_usage_to_ourselves()
     given = list(sys.argv if arguments is None else arguments)
     if not _is_bundle_run(given):
         return
@@ -46,25 +46,6 @@ def check_overrides(arguments: Sequence[str] | None = None) -> None:
     if files is not None:
         tracked = TRACKING_KEYS if options.get("tracking") else set()
         check_names((key for key in options if key not in RUN_ARGUMENTS | tracked), _merged(files))
-
-
-def check_tracking(options: Mapping[str, Any]) -> None:
-    """Raise `InputError` where `--tracking mlflow` has no program to write with; MONAI would end in a traceback."""
-    if str(options.get("tracking")) != "mlflow":
-        return
-    address = str(os.environ.get("MLFLOW_TRACKING_URI") or options.get("tracking_uri") or "sqlite:")
-    wanted = ["mlflow", *(["sqlalchemy", "alembic"] if address.startswith("sqlite:") else [])]
-    missing = [name for name in wanted if find_spec(name) is None]
-    if missing:
-        raise InputError(
-            f"--tracking mlflow writes to {address.partition(':')[0]} and needs {', '.join(missing)}; pip install "
-            "mlflow-skinny sqlalchemy alembic, or give --tracking_uri of an MLflow server, or leave --tracking out"
-        )
-    if address.startswith("file:"):
-        raise InputError(
-            f"--tracking_uri {address}: MLflow keeps no runs in folders any more; give sqlite:////DIR/mlruns.db or "
-            "a server, or leave it out for mlruns.db in the output_dir"
-        )
 
 
 def check_names(keys: Iterable[str], config: Mapping[str, Any]) -> None:
