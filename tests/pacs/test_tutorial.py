@@ -52,3 +52,20 @@ def test_the_walk_from_pacs_to_sensitivity_and_back(archive: Archive, tmp_path: 
     called = sum(bool(table["found"].any()) for table in tables)
     segmentations = list((tmp_path / "findings").rglob("segmentation.dcm"))
     assert called == len(segmentations)
+    check_pseudonyms(tmp_path)
+
+
+def check_pseudonyms(folder: Path) -> None:
+    """The keyed tables say of as many patients the same, and nowhere, file names included, who they are."""
+    plain, keyed = (read_manifest(folder / name).table for name in ("patients.csv", "keyed/patients.csv"))
+    labels = [column for column in plain if column.startswith("label.")]
+    assert len(plain) == len(keyed) > 0
+    assert keyed["patient_id"].nunique() == plain["patient_id"].nunique()
+    for column in labels:
+        assert sorted(keyed[column].dropna()) == sorted(plain[column].dropna())
+    patients = {patient.encode() for patient in plain["patient_id"]}
+    files = [file for file in (folder / "keyed").rglob("*") if file.is_file()]
+    assert len(files) > len(keyed)  # volumes too
+    for file in files:
+        content = str(file.relative_to(folder)).encode() + file.read_bytes()
+        assert not [patient for patient in patients if patient in content], file
