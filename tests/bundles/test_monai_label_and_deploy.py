@@ -95,25 +95,40 @@ def test_monai_label_gets_a_label_map_whose_values_channel_def_names(published: 
     assert set(np.unique(written)) <= {int(value) for value in named}
 
 
-def test_monai_deploy_reads_the_folder_and_the_torchscript_file(
-    published: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def read_by_deploy(bundle: Path) -> Any:
+    """As `get_bundle_config` reads a bundle: a folder's `configs/`, or `extra/` in a TorchScript file named model.ts.
+
+    Of each config JSON is looked for first, then YAML. It sets no `bundle_root`.
+    """
     from monai.bundle import ConfigParser
+
+    parser = ConfigParser()
+    if bundle.is_dir():
+        parser.read_meta(f=json.loads((bundle / "configs" / "metadata.json").read_text()))
+        kinds = [bundle / "configs" / f"inference{suffix}" for suffix in (".json", ".yaml")]
+        parser.read_config([str(next(file for file in kinds if file.is_file()))])
+    else:
+        with zipfile.ZipFile(bundle) as archive:
+            parser.read_meta(f=json.loads(archive.read(f"{bundle.stem}/extra/metadata.json")))
+            parser.read_config(json.loads(archive.read(f"{bundle.stem}/extra/inference.json")))
+    parser.parse()
+    return parser
+
+
+@pytest.mark.parametrize("read_from", [".", "models/model.ts"])
+def test_monai_deploy_gets_the_same_answer_from_the_folder_and_from_the_torchscript_file(
+    read_from: str, published: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from monai.data import MetaTensor
     from monai.transforms import Compose, MapTransform
 
     folder, image, prediction = published
-    monkeypatch.chdir(tmp_path)  # Deploy sets no bundle_root
-    with zipfile.ZipFile(folder / "models" / "model.ts") as archive:
-        metadata = json.loads(archive.read("model/extra/metadata.json"))
-        config = json.loads(archive.read("model/extra/inference.json"))
-    parser = ConfigParser()
-    parser.read_meta(f=metadata)
-    parser.read_config(config)
-    parser.parse()
+    monkeypatch.chdir(tmp_path)  # what a config would write or read beside itself would show
+    parser = read_by_deploy(folder / read_from)
+    formats = parser["_meta_"]["network_data_format"]
+    assert (list(formats["inputs"]), list(formats["outputs"])) == (["image"], ["pred"])  # names of its in- and output
     assert isinstance(parser.get_parsed_content("device"), torch.device)
-    output = parser["_meta_"]["network_data_format"]["outputs"]["pred"]
-    assert output["type"] == "image"  # Deploy hands it on as an Image, uint8
+    assert formats["outputs"]["pred"]["type"] == "image"  # Deploy hands it on as an Image, uint8
     network = torch.jit.load(folder / "models" / "model.ts", map_location="cpu").eval()
     composes = []
     for key in ("preprocessing", "postprocessing"):
