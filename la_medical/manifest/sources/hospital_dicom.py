@@ -10,7 +10,7 @@ blank beside a mask.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,16 @@ import pandas as pd
 from la_medical.artifacts import read_json
 from la_medical.dicom.pseudonyms import Pseudonyms, read_key
 from la_medical.errors import LabelError, ManifestError
-from la_medical.labels.space import LabelSpace, spelling_key
+from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.case_ids import case_ids
 from la_medical.manifest.sources.drawn_series import Drawing, classes_of, draw_mask, write_image
-from la_medical.manifest.sources.official_tables import read_table
+from la_medical.manifest.sources.pathology_table import Diagnosis, read_pathology
 from la_medical.manifest.sources.stated_labels import from_rows
 from la_medical.manifest.table import Manifest, from_columns
 from la_medical.progress import progress
 
 LESIONS = ("pdac", "cyst", "pannet")
-_NORMAL = frozenset({"normal", "healthy", "no_lesion", "no_finding", "negative"})
 _KEPT = ("study_uid", "series_uid", "study_date", "series_description", "phase", "phase_evidence", "selected_reason",
          "manufacturer", "slice_thickness", "spacing", "faults")  # fmt: skip
 
@@ -90,9 +89,9 @@ def read(
     space = LabelSpace.load(label_space or base.label_space)
     pseudonyms = read_key(pseudonymise) if pseudonymise else None
     table = _series_table(root, series, out, pseudonyms)
-    cases = _cases(table)
+    cases = _cases(table, named)
     shown = pseudonyms.patient if pseudonyms else str
-    diagnoses = {} if pathology is None else _diagnoses(Path(pathology), patient_column, class_column, space, shown)
+    diagnoses = {} if pathology is None else read_pathology(Path(pathology), patient_column, class_column, space, shown)
     files = _Files(root, pseudonyms)
     _all_there(diagnoses, cases, pathology)
     names = _segment_names(segments, space)
@@ -104,7 +103,7 @@ def read(
         if pseudonyms and drawing.left_out:
             drawing = replace(drawing, left_out=(f"{len(drawing.left_out)} segments, names withheld",))
         rows.append(_row(case, drawing, diagnosis))
-        stated.append(_states(case.case_id, diagnosis, drawing))
+        stated.append(_states(diagnosis, drawing))
         values |= drawing.values
     frame = pd.DataFrame(rows)
     _refuse_unnamed(frame["segments_left_out"], values)
@@ -157,8 +156,8 @@ def _series_table(root: Path, series: str | Path | None, out: Path, pseudonyms: 
     return read_series_table(series)
 
 
-def _cases(table: pd.DataFrame) -> list[_Case]:
-    """One case a study: each series that was drawn on, or else the selected one."""
+def _cases(table: pd.DataFrame, named: str) -> list[_Case]:
+    """One case a study of the source `named`: each series that was drawn on, or else the selected one."""
     usable = table[(table["kind"] == "volume") & (table["readable"] == 1) & (table["modality"] == "CT")]
     drawings = table[table["kind"].isin(["segmentation", "structure_set"])]
     chosen: list[tuple[Mapping[str, Any], tuple[Mapping[str, Any], ...]]] = []
@@ -175,42 +174,22 @@ def _cases(table: pd.DataFrame) -> list[_Case]:
         raise ManifestError(
             "no CT series was found or selected; the columns faults and selected_reason of the series table say why"
         )
-    names = pd.Series([f"{row['patient_id'] or 'unknown'}_{_short(str(row['series_uid']))}" for row, _ in chosen])
+    names = pd.Series([f"{named}_{_short(str(row['series_uid']))}" for row, _ in chosen])
     return [_Case(name, *pair) for name, pair in zip(case_ids(names), chosen, strict=True)]
 
 
 def _short(uid: str) -> str:
-    return hashlib.sha256(uid.encode()).hexdigest()[:8]
+    """Says nothing about the patient: case IDs become file names and stand in logs and reports."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:12]
 
 
-def _diagnoses(
-    path: Path, patient: str, diagnosis: str, space: LabelSpace, shown: Callable[[str], str]
-) -> dict[str, frozenset[str]]:
-    """Patient, as `shown` names them, to the classes of their diagnoses; the empty set is normal.
-
-    Unknown (blank) patients are left out.
-    """
-    table = read_table(path, (patient, diagnosis))
-    found: dict[str, set[str]] = {}
-    normal: set[str] = set()
-    for who, text in zip(table[patient].str.strip().map(shown), table[diagnosis], strict=True):
-        for part in filter(None, (piece.strip() for piece in str(text).split("|"))):
-            if spelling_key(part) in _NORMAL:
-                normal.add(who)
-            else:
-                found.setdefault(who, set()).add(space.resolve(part))
-    both = sorted(normal & set(found))
-    if both:
-        raise LabelError(f"{path}: patient {both[0]} is both normal and {', '.join(sorted(found[both[0]]))}")
-    return {**{who: frozenset(classes) for who, classes in found.items()}, **dict.fromkeys(normal, frozenset())}
-
-
-def _all_there(diagnoses: Mapping[str, object], cases: list[_Case], pathology: str | Path | None) -> None:
-    missing = sorted(set(diagnoses) - {str(case.series["patient_id"]) for case in cases})
+def _all_there(diagnoses: Mapping[str, Diagnosis], cases: list[_Case], pathology: str | Path | None) -> None:
+    there = {str(case.series["patient_id"]) for case in cases}
+    missing = [diagnosis.row for patient, diagnosis in diagnoses.items() if patient not in there]
     if missing:
         raise ManifestError(
             f"{pathology}: {len(missing)} of {len(diagnoses)} patients have no readable and selected CT series, "
-            f"the first is {missing[0]}; check that both use the same IDs, or take them out of the table"
+            f"the first is in row {missing[0]}; check that both use the same IDs, or take them out of the table"
         )
 
 
@@ -232,14 +211,14 @@ def _drawn(
     out: Path,
     space: LabelSpace,
     names: Mapping[str, str],
-    diagnosis: frozenset[str] | None,
+    diagnosis: Diagnosis | None,
 ) -> Drawing:
     from la_medical.dicom.series import read_volume
 
     volume = read_volume(files.of(case.series))
     write_image(volume, out / "images" / f"{case.case_id}.nii.gz")
     drawn = [path for row in case.segmentations for path in files.of(row)]
-    single = next(iter(diagnosis)) if diagnosis and len(diagnosis) == 1 else None
+    single = next(iter(diagnosis.classes)) if diagnosis and len(diagnosis.classes) == 1 else None
     return draw_mask(
         drawn,
         volume,
@@ -250,29 +229,32 @@ def _drawn(
     )
 
 
-def _row(case: _Case, drawing: Drawing, diagnosis: frozenset[str] | None) -> dict[str, str]:
+def _row(case: _Case, drawing: Drawing, diagnosis: Diagnosis | None) -> dict[str, str]:
     told = {name: str(case.series[name]) if pd.notna(case.series[name]) else "" for name in _KEPT}
     return {
         "case_id": case.case_id,
         "patient_id": str(case.series["patient_id"]),
         "image": f"images/{case.case_id}.nii.gz",
         "mask": f"masks/{case.case_id}.nii.gz" if drawing.states else "",
-        "diagnosis": "" if diagnosis is None else ("|".join(sorted(diagnosis)) or "normal"),
+        "diagnosis": "" if diagnosis is None else ("|".join(sorted(diagnosis.classes)) or "normal"),
         "segments_left_out": "|".join(drawing.left_out),
         **told,
     }
 
 
-def _states(case_id: str, diagnosis: frozenset[str] | None, drawing: Drawing) -> dict[str, int]:
+def _states(diagnosis: Diagnosis | None, drawing: Drawing) -> dict[str, int]:
     """Label states of one case. What was drawn decides where it was drawn; the diagnosis decides the rest."""
     told: dict[str, int] = {}
     if diagnosis is not None:
-        told = dict.fromkeys(diagnosis, 1) if diagnosis else dict.fromkeys((*LESIONS, "tumour"), 0)
-        if diagnosis & set(LESIONS):
+        normal = dict.fromkeys((*LESIONS, "tumour"), 0)
+        told = dict.fromkeys(diagnosis.classes, 1) if diagnosis.classes else normal
+        if diagnosis.classes & set(LESIONS):
             told["tumour"] = 1
     if not drawing.states:
         return told
     contradicted = [name for name, state in drawing.states.items() if state == 1 and told.get(name) == 0]
-    if contradicted:
-        raise LabelError(f"case {case_id}: {contradicted[0]} is drawn, but the pathology table says normal")
+    if diagnosis and contradicted:
+        raise LabelError(
+            f"{contradicted[0]} is drawn in a patient whom row {diagnosis.row} of the pathology table calls normal"
+        )
     return {name: state for name, state in told.items() if state == 0} | dict(drawing.states)

@@ -68,6 +68,16 @@ def test_a_tree_with_a_seg_and_a_pathology_table(tree):
     np.testing.assert_allclose(image.affine, nibabel.load(tree / "out" / table.loc["P1", "mask"]).affine)
 
 
+def test_case_ids_stay_and_do_not_name_the_patient(tree):
+    """Case IDs become file names and stand in logs and reports."""
+    given = {"pathology": tree / "pathology.csv"}
+    few = read_source("hospital_dicom", tree / "pacs", **given, images_out=tree / "few")
+    patient(tree / "pacs", 0)
+    more = read_source("hospital_dicom", tree / "pacs", **given, images_out=tree / "more")
+    assert few.table["case_id"].str.fullmatch("hospital_dicom_[0-9a-f]{12}").all()
+    assert by_patient(few).items() < by_patient(more).items()
+
+
 def test_with_a_pathology_table_alone(tree):
     (tree / "pacs" / "seg" / "a").unlink()
     manifest = read_source("hospital_dicom", tree / "pacs", pathology=tree / "pathology.csv", images_out=tree / "out")
@@ -88,9 +98,9 @@ def test_a_segment_called_tumour_takes_the_one_diagnosis(tree):
 @pytest.mark.parametrize(
     ("rows", "error", "message"),
     [
-        ("P1,normal\n", LabelError, "pdac is drawn, but the pathology table says normal"),
-        ("P9,PDAC\n", ManifestError, "1 of 1 patients have no readable and selected CT series, the first is P9"),
-        ("P1,PDAC\nP1,normal\n", LabelError, "patient P1 is both normal and pdac"),
+        ("P1,normal\n", LabelError, "pdac is drawn in a patient whom row 2 of the pathology table calls normal"),
+        ("P9,PDAC\n", ManifestError, "1 of 1 patients have no readable and selected CT series, the first is in row 2"),
+        ("P1,PDAC\nP1,normal\n", LabelError, "the patient of row 3 is both normal and pdac"),
         ("P1,pancreatc cyst\n", LabelError, "did you mean 'cyst'"),
     ],
 )
