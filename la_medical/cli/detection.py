@@ -200,7 +200,7 @@ def _operating_point(arguments: argparse.Namespace) -> int:
               f"95% CI {figure['low']:.4f}-{figure['high']:.4f})")  # fmt: skip
     print(f"Threshold {point.threshold!r} for {point.name}: {arguments.out}")
     if not point.reached:
-        print(f"{point.target} cannot be reached on {arguments.split}; the saved point is the nearest and says so")
+        print(point.missed)
     return 0 if point.reached else 1
 
 

@@ -50,6 +50,23 @@ class OperatingPoint:
         kind, value = next(iter(self.wanted.items()))
         return f"{100 * value:g}% {kind}"
 
+    @property
+    def missed(self) -> str:
+        """Why `wanted` was not reached, in words; "" if it was."""
+        if self.reached:
+            return ""
+        split = self.chosen_on["split"]
+        found, spared = self.achieved["sensitivity"], self.achieved["specificity"]
+        if not found["numerator"] and spared["numerator"] == spared["denominator"]:
+            return (
+                f"no threshold keeps {self.target} on {split} and calls anybody positive; the saved point calls nobody"
+            )
+        if self.threshold == 0:
+            return (
+                f"{self.target} needs every patient of {split} called positive; the saved point does, and means nothing"
+            )
+        return f"{self.target} cannot be reached on {split}; the saved point is the nearest and says so"
+
 
 def choose(
     folder: CandidatesFolder,

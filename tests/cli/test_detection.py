@@ -77,7 +77,7 @@ def test_a_target_that_cannot_be_reached_is_exit_code_1(hospital, capsys):
     frame.assign(split="val").to_csv("all_val.csv", index=False)
     assert main(["detect", "pred", "--manifest", "all_val.csv", "--out", "cand", *VALUES, "--threshold", "0.16"]) == 0
     assert main(["operating-point", "cand", "--class", "pdac", "--sensitivity", "1", "--out", "p.json"]) == 1
-    assert "cannot be reached" in capsys.readouterr().out
+    assert "100% sensitivity needs every patient of val called positive" in capsys.readouterr().out
     assert json.loads((hospital / "p.json").read_text())["reached"] is False
 
 

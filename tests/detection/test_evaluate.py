@@ -100,12 +100,21 @@ def test_the_threshold_by_hand(target, threshold, sensitivity, specificity, fold
 def test_a_sensitivity_that_needs_patients_without_any_candidate_is_not_reached(folder):
     point = choose(folder, "pdac", sensitivity=1.0)
     assert not point.reached
+    assert point.missed == (
+        "100% sensitivity needs every patient of val called positive; the saved point does, and means nothing"
+    )
 
 
 def test_ties_at_the_top_cannot_reach_a_specificity(tmp_path):
     tied = write_folder(tmp_path / "t", ladder("val", [1.0, 1.0, 1.0], [1.0, 0, 0]))
-    assert not choose(tied, "pdac", specificity=0.9).reached
-    assert choose(tied, "pdac", specificity=0.66).threshold == 1.0
+    point = choose(tied, "pdac", specificity=0.9)
+    assert not point.reached
+    assert point.missed == (
+        "no threshold keeps 90% specificity on val and calls anybody positive; the saved point calls nobody"
+    )
+    reached = choose(tied, "pdac", specificity=0.66)
+    assert reached.threshold == 1.0
+    assert reached.missed == ""
 
 
 def test_what_makes_no_operating_point(folder, tmp_path):
