@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from la_medical.artifacts import write_json, written_whole
 from la_medical.errors import InputError
 from la_medical.labels.space import LabelSpace
+from la_medical.networks.torch_files import read_tensors
 
 FORMAT = "la_medical checkpoint"
 FORMAT_VERSION = 1
@@ -150,21 +151,6 @@ def unwrapped(network: nn.Module) -> nn.Module:
     """The module inside `DistributedDataParallel` or `DataParallel`, or `network` itself."""
     wrappers = (nn.parallel.DistributedDataParallel, nn.DataParallel)
     return network.module if isinstance(network, wrappers) else network
-
-
-def read_tensors(path: str | Path, *, what: str) -> Any:
-    """`torch.load` with `weights_only=True`, onto the CPU; raises `InputError` that names `what` was expected."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such {what}")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch promises no kind of error for damaged bytes
-        # torch's own words advise to load it with weights_only=False, which would run what is in it
-        raise InputError(
-            f"{path}: cannot be read as a {what}: it is damaged or something else; expected the file that training "
-            "wrote, copied whole"
-        ) from error
 
 
 def to_bytes(content: Any) -> bytes:

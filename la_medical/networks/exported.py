@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from la_medical.errors import InputError
 from la_medical.labels.space import LabelSpace
 from la_medical.networks.checkpoint import Checkpoint
+from la_medical.networks.torch_files import check_archive
 
 SUFFIXES = {"torchscript": ".ts", "onnx": ".onnx", "pt2": ".pt2"}
 ABOUT = "la_medical.json"
@@ -55,6 +56,7 @@ def opened(path: Path, device: torch.device) -> tuple[Callable[[Tensor], Tensor]
         raise InputError(f"{path}: no such exported network")
     readers = {".ts": _torchscript, ".onnx": _onnx, ".pt2": _pt2}
     try:
+        check_archive(path)
         answer, about = readers[path.suffix](path, device)
         return answer, json.loads(about)[ABOUT]
     except ImportError as error:

@@ -1,13 +1,12 @@
 """Networks of MONAI without their last layer: what is left are the features the class queries are asked about."""
 
-import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from la_medical.errors import InputError
+from la_medical.networks.torch_files import read_tensors
 
 OUTPUTS = 997
 """Output channels a network is built with so that its last layer can be told from all others (a prime no one uses)."""
@@ -78,12 +77,7 @@ def last_layer(net: nn.Module) -> tuple[str, int] | None:
 
 def read_weights(path: str) -> dict[str, Tensor]:
     """A state dict from a file, bare or under `state_dict` or `model`; raises `InputError`."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file of weights") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise InputError(f"{path}: not a file of weights that loads with weights_only=True ({error})") from error
+    content = read_tensors(path, what="file of weights")
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]

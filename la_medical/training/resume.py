@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 
 from la_medical.artifacts import written_whole
 from la_medical.errors import InputError
-from la_medical.networks.checkpoint import plain, read_tensors, to_bytes, unwrapped
+from la_medical.networks.checkpoint import plain, to_bytes, unwrapped
+from la_medical.networks.torch_files import read_tensors
 from la_medical.training.handlers import Decisions, History
 from la_medical.training.processes import gathered, rank, wait_for_all
 from la_medical.training.reproducible import generator_states, restore_generators

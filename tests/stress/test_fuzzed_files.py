@@ -111,12 +111,15 @@ def test_a_damaged_checkpoint_is_refused_or_whole(tmp_path: Path) -> None:
     save_checkpoint(
         path, network=network, label_space=LabelSpace.load("pancreatic_ct"), network_config={}, provenance={}
     )
-    good = path.read_bytes()
+    good, whole = path.read_bytes(), load_checkpoint(path)
     outcomes: Counter[str] = Counter()
     for seed in range(count(100, 5000)):
         path.write_bytes(damaged(good, seed))
         try:
-            load_checkpoint(path)
+            read = load_checkpoint(path)
+            assert (read.label_space, read.network_config) == (whole.label_space, whole.network_config)
+            for name, value in whole.state_dict.items():
+                torch.testing.assert_close(read.state_dict[name], value, rtol=0, atol=0)
             outcomes["read"] += 1
         except InputError:
             outcomes["refused"] += 1
