@@ -55,7 +55,7 @@ def delong(
         return undefined(_one_sided(positives, negatives), method="DeLong", denominator=len(truth))
     areas, covariance = delong_covariance(truth, score[None])
     area, variance = float(areas[0]), float(covariance[0, 0])
-    if not variance > 0 or not 0 < area < 1:
+    if not variance > 0:
         low, high = newcombe(area, positives, negatives, confidence)
         why = "fewer than 2 of a kind" if min(positives, negatives) < 2 else "DeLong's variance is 0"
         return Estimate(area, low, high, method=f"Newcombe score {100 * confidence:g}% ({why})")
@@ -80,13 +80,13 @@ def delong_covariance(y_true: ArrayLike, y_scores: ArrayLike) -> tuple[Floats, F
     """
     truth, scores = checked(y_true, y_scores)
     by_positive = np.stack([_placements(score[truth], score[~truth]) for score in scores])
-    by_negative = np.stack([1 - _placements(score[~truth], score[truth]) for score in scores])
+    by_negative = np.stack([_placements(score[~truth], score[truth]) for score in scores])  # of 1 - it, the same
     areas = by_positive.mean(axis=1)
     models, positives, negatives = len(scores), by_positive.shape[1], by_negative.shape[1]
     if min(positives, negatives) < 2:
         return areas, np.full((models, models), np.nan)
-    s10 = np.cov(by_positive, ddof=1).reshape(models, models)
-    s01 = np.cov(by_negative, ddof=1).reshape(models, models)
+    s10 = np.cov(by_positive).reshape(models, models)
+    s01 = np.cov(by_negative).reshape(models, models)
     return areas, s10 / positives + s01 / negatives
 
 
@@ -101,9 +101,7 @@ def newcombe(area: float, positives: int, negatives: int, confidence: float = 0.
         variance = t * (1 - t) * (1 + half * ((1 - t) / (2 - t) + t / (1 + t))) / (positives * negatives)
         return (area - t) ** 2 - z2 * variance
 
-    low = 0.0 if area == 0 else _bisect(excess, 0.0, area)
-    high = 1.0 if area == 1 else _bisect(excess, 1.0, area)
-    return low, high
+    return _bisect(excess, 0.0, area), _bisect(excess, 1.0, area)
 
 
 class RocCurve(NamedTuple):
@@ -171,12 +169,12 @@ def partial_auc(
 def _placements(these: Floats, others: Floats) -> Floats:
     """For each of `these`, the fraction of `others` below it, equal ones counted half."""
     ordered = np.sort(others)
-    return (np.searchsorted(ordered, these, "left") + np.searchsorted(ordered, these, "right")) / (2 * len(others))
+    return (np.searchsorted(ordered, these) + np.searchsorted(ordered, these, "right")) / (2 * len(others))
 
 
 def _cumulative(truth: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats, Floats]:
     """True and false positives at each distinct score, from the highest down, and those scores."""
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)
     ordered, hits = score[order], truth[order]
     last = (
         np.r_[np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1] if len(ordered) else np.empty(0, dtype=int)

@@ -46,8 +46,7 @@ def weights(
     if replicates < 1:
         raise InputError(f"{replicates} bootstrap replicates: expected at least 1")
     codes = cluster_codes(clusters)
-    count = int(codes.max()) + 1 if len(codes) else 0
-    single = count == len(codes)
+    count = len(np.unique(codes))
     groups = _groups(strata, count)
     generator = np.random.default_rng(seed)
     block = max(1, BLOCK // max(1, len(codes)))
@@ -55,10 +54,10 @@ def weights(
         size = min(block, replicates - start)
         drawn = np.zeros((size, count))
         for members in groups:
-            picks = generator.integers(0, len(members), size=(size, len(members)))
+            picks = generator.integers(len(members), size=(size, len(members)))
             flat = (picks + np.arange(size)[:, None] * len(members)).ravel()
-            drawn[:, members] = np.bincount(flat, minlength=size * len(members)).reshape(size, -1)
-        yield drawn if single and _ordered(codes) else drawn[:, codes]
+            drawn[:, members] = np.bincount(flat, minlength=size * len(members)).reshape(picks.shape)
+        yield drawn[:, codes]
 
 
 def replicate_values(
@@ -132,7 +131,3 @@ def _groups(strata: ArrayLike | None, count: int) -> list[NDArray[np.int64]]:
     if kinds.shape != (count,):
         raise InputError(f"strata of shape {kinds.shape}: expected one entry for each of the {count} clusters")
     return [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
-
-
-def _ordered(codes: NDArray[np.int64]) -> bool:
-    return bool((np.diff(codes) > 0).all())

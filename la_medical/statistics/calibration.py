@@ -46,10 +46,12 @@ def reliability(
     truth, probability = checked_probabilities(y_true, y_prob)
     if bins < 1:
         raise InputError(f"{bins} reliability bins: expected at least 1")
+    if strategy not in ("uniform", "quantile"):
+        raise InputError(f"strategy {strategy!r} of reliability bins: expected uniform or quantile")
     edges = np.linspace(0, 1, bins + 1)
     if strategy == "quantile" and len(probability):
         edges = np.unique(np.r_[0, np.quantile(probability, edges[1:-1]), 1])
-    which = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(edges) - 2)
+    which = np.minimum(np.searchsorted(edges, probability, side="right") - 1, len(edges) - 2)
     count = np.bincount(which, minlength=len(edges) - 1)
     filled = count > 0
     positives = np.bincount(which, weights=truth, minlength=len(edges) - 1).astype(np.int64)[filled]

@@ -33,7 +33,7 @@ def wilson(k: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[Bound,
     """
     successes, trials = _counts(k, n)
     z2 = normal_quantile(confidence) ** 2
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore"):
         middle = (successes + z2 / 2) / (trials + z2)
         spread = np.sqrt(z2 * (successes * (trials - successes) / trials + z2 / 4)) / (trials + z2)
     low = np.where(successes == 0, 0.0, middle - spread)
@@ -79,18 +79,13 @@ def logit_interval(estimate: float, standard_error: float, confidence: float = 0
 
     NaN for an estimate of 0 or 1, where the log-odds are infinite.
     """
+    from scipy.special import expit
+
     if not 0 < estimate < 1 or not math.isfinite(standard_error):
         return math.nan, math.nan
     centre = math.log(estimate / (1 - estimate))
     spread = normal_quantile(confidence) * standard_error / (estimate * (1 - estimate))
-    return expit(centre - spread), expit(centre + spread)
-
-
-def expit(x: float) -> float:
-    """1 / (1 + exp(-x)), without overflow."""
-    if x >= 0:
-        return 1 / (1 + math.exp(-x))
-    return math.exp(x) / (1 + math.exp(x))
+    return float(expit(centre - spread)), float(expit(centre + spread))
 
 
 def _counts(k: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -48,8 +48,6 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
 
     if only_a < 0 or only_b < 0:
         raise InputError(f"discordant counts {only_a} and {only_b}: expected numbers from 0")
-    if not only_a + only_b:
-        return 1.0
     return float(min(1.0, 2 * bdtr(float(min(only_a, only_b)), int(only_a + only_b), 0.5)))
 
 
@@ -87,10 +85,10 @@ def tango(only_a: int, only_b: int, count: int, confidence: float = 0.95) -> tup
 def delong_paired(y_true: ArrayLike, score_a: ArrayLike, score_b: ArrayLike, *, confidence: float = 0.95) -> Comparison:
     """Difference of two AUROCs on the same cases (DeLong et al. 1988), two-sided z-test."""
     method = f"DeLong paired {100 * confidence:g}%"
-    truth = np.asarray(y_true).astype(bool)
+    truth = np.asarray(y_true)
     if not truth.any() or truth.all():
         return Comparison(method=method, reason="both positives and negatives are needed")
-    areas, covariance = delong_covariance(y_true, np.stack([np.asarray(score_a, float), np.asarray(score_b, float)]))
+    areas, covariance = delong_covariance(y_true, np.stack([np.asarray(score_a), np.asarray(score_b)]))
     a, b = map(float, areas)
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     if math.isnan(variance):
@@ -134,9 +132,9 @@ def bootstrap_difference(
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Adjusted p-values (Holm 1979), in the order given; NaN entries are no comparison and stay NaN."""
     given = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full_like(given, np.nan)
+    adjusted = given.copy()
     there = np.flatnonzero(~np.isnan(given))
-    order = there[np.argsort(given[there], kind="stable")]
+    order = there[np.argsort(given[there])]
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * given[order]))
     return adjusted
@@ -172,10 +170,7 @@ def _tango_score(only_a: int, only_b: int, count: int, delta: float) -> float:
     constant = -only_b * delta * (1 - delta)
     q21 = (math.sqrt(max(0.0, linear**2 - 8 * count * constant)) - linear) / (4 * count)
     variance = count * (2 * q21 + delta * (1 - delta))
-    top = only_a - only_b - count * delta
-    if variance <= 0:
-        return math.inf if top > 0 else -math.inf if top < 0 else 0.0
-    return top / math.sqrt(variance)
+    return (only_a - only_b - count * delta) / math.sqrt(max(variance, 1e-300))
 
 
 def _crossing(score: Any, low: float, high: float, level: float) -> float:

@@ -9,7 +9,7 @@ import math
 
 from la_medical.errors import InputError
 from la_medical.statistics.estimate import Estimate, undefined
-from la_medical.statistics.intervals import expit, normal_quantile
+from la_medical.statistics.intervals import normal_quantile
 
 
 def ppv_npv(
@@ -70,6 +70,9 @@ def _bayes(right: float, wrong: float) -> float:
 
 
 def _around(value: float, centre: float, spread: float, method: str, reason: str) -> Estimate:
+    from scipy.special import expit
+
     if math.isnan(value):
         return undefined(reason, method=method)
-    return Estimate(value, min(value, expit(centre - spread)), max(value, expit(centre + spread)), method=method)
+    low, high = (float(expit(centre + side * spread)) for side in (-1, 1))
+    return Estimate(value, min(value, low), max(value, high), method=method)

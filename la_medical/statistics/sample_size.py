@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from statistics import NormalDist
 
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
 from la_medical.errors import InputError
 from la_medical.statistics.auc import newcombe
-from la_medical.statistics.intervals import clopper_pearson, normal_quantile, wilson
+from la_medical.statistics.intervals import normal_quantile, wilson
 
-LARGEST = 1_000_000
+LARGEST = 1 << 20
+"""Patients that a power is computed for, at most."""
 
 
 def for_width(expected: float, half_width: float, *, confidence: float = 0.95) -> int:
@@ -33,28 +38,21 @@ def for_lower_bound(expected: float, bound: float, *, power: float = 0.8, confid
     The power of an exact test does not rise steadily with n; the answer is the smallest n from which it stays above
     `power` for the next 50 sizes.
     """
-    _check(expected=expected, bound=bound, power=power)
+    _check(expected=expected, bound=bound, power=power, confidence=confidence)
     if bound >= expected:
         raise InputError(f"lower bound {bound} is not below the expected {expected}: no sample size can show it")
     from scipy.stats import binom
 
-    def reached(n: int) -> bool:
-        low, high = 0, n + 1  # the bound rises with the count: the first one that passes is found by halving
-        while low < high:
-            middle = (low + high) // 2
-            passes = float(clopper_pearson(middle, n, confidence)[0]) >= bound
-            low, high = (low, middle) if passes else (middle + 1, high)
-            if low > n:
-                return False
-        return float(binom.sf(low - 1, n, expected)) >= power
-
-    near = max(1, int(0.5 * _normal_size(expected, bound, power, confidence)))
-    run = 0
-    for n in range(near, LARGEST):
-        run = run + 1 if reached(n) else 0
-        if run > 50:
-            return n - 50
-    raise InputError(f"more than {LARGEST} patients would be needed")
+    tail, largest = (1 - confidence) / 2, 1024
+    while largest <= LARGEST:
+        sizes = np.arange(1, largest + 51)
+        # the exact interval lies above the bound from the first count that the bound itself gives with P <= tail
+        reached = binom.sf(binom.isf(tail, sizes, bound), sizes, expected) >= power
+        steady = np.flatnonzero(sliding_window_view(reached, 51).all(axis=1))
+        if len(steady):
+            return int(sizes[steady[0]])
+        largest *= 4
+    raise InputError(f"more than {LARGEST:,} patients would be needed")
 
 
 def for_auc(
@@ -105,16 +103,6 @@ def _smallest(enough: Callable[[int], bool]) -> int:
     high = 1
     while not enough(high):
         high *= 2
-        if high > LARGEST * 100:
+        if high > 100_000_000:
             raise InputError("the wanted width would need more than 100 million patients")
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
-
-
-def _normal_size(expected: float, bound: float, power: float, confidence: float) -> float:
-    spread = normal_quantile(confidence) * math.sqrt(bound * (1 - bound))
-    spread += NormalDist().inv_cdf(power) * math.sqrt(expected * (1 - expected))
-    return (spread / (expected - bound)) ** 2
+    return bisect_left(range(high), True, lo=1, key=enough)

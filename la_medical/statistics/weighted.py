@@ -16,7 +16,7 @@ Statistic = Callable[[Floats], Floats]
 def auroc(y_true: ArrayLike, y_score: ArrayLike) -> Statistic:
     """AUROC with ties counted half; NaN for replicates without positives or without negatives."""
     truth, score = checked(y_true, y_score)
-    order = np.argsort(score, kind="stable")
+    order = np.argsort(score)
     hits, starts = truth[order], _group_starts(score[order])
 
     def statistic(drawn: Floats) -> Floats:
@@ -32,14 +32,14 @@ def auroc(y_true: ArrayLike, y_score: ArrayLike) -> Statistic:
 def average_precision(y_true: ArrayLike, y_score: ArrayLike) -> Statistic:
     """Average precision; NaN for replicates without positives."""
     truth, score = checked(y_true, y_score)
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)
     hits, starts = truth[order], _group_starts(score[order])
 
     def statistic(drawn: Floats) -> Floats:
         sorted_weights = drawn[:, order]
         gained = _by_group(sorted_weights * hits, starts)
         called = np.cumsum(_by_group(sorted_weights, starts), axis=1)
-        precision = np.divide(np.cumsum(gained, axis=1), called, out=np.zeros_like(called), where=called > 0)
+        precision = np.cumsum(gained, axis=1) / np.maximum(called, np.finfo(np.float64).tiny)
         return _ratio((gained * precision).sum(axis=1), gained.sum(axis=1))
 
     return statistic
@@ -62,7 +62,7 @@ def difference(one: Statistic, other: Statistic) -> Statistic:
 
 def _group_starts(ordered: Floats) -> NDArray[np.int64]:
     """Where each run of equal scores starts."""
-    return np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, dtype=np.int64)
+    return np.sort(np.unique(ordered, return_index=True)[1])
 
 
 def _by_group(columns: Floats, starts: NDArray[np.int64]) -> Floats:
@@ -70,4 +70,4 @@ def _by_group(columns: Floats, starts: NDArray[np.int64]) -> Floats:
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
-    return np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)

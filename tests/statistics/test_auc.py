@@ -6,6 +6,7 @@ import math
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,6 +161,54 @@ def test_one_kind_only_is_undefined_with_the_reason(truth, reason):
     assert found.reason == reason
     assert math.isnan(auc.auroc(truth, [0.1, 0.2]))
     assert math.isnan(auc.partial_auc(truth, [0.1, 0.2]))
+
+
+def test_one_kind_only_in_full():
+    assert auc.delong([1, 1, 1], [1, 2, 3]).to_dict() == {
+        "estimate": None, "low": None, "high": None, "numerator": None, "denominator": 3,
+        "method": "DeLong", "reason": "no negatives with a known label",
+    }  # fmt: skip
+
+
+def test_an_interval_on_the_log_odds_by_hand():
+    # area 3/4 and variance 1/12 as above
+    found = auc.delong([1, 1, 0, 0, 0], [0.9, 0.5, 0.5, 0.1, 0.7], scale="logit", confidence=0.9)
+    spread = 1.6448536 * math.sqrt(1 / 12) / (0.75 * 0.25)
+    odds = [3 * math.exp(side * spread) for side in (-1, 1)]
+    assert (found.low, found.high) == pytest.approx([value / (1 + value) for value in odds])
+    assert found.method == "DeLong on the log-odds 90%"
+
+
+@pytest.mark.parametrize(
+    ("truth", "score", "area", "why"),
+    [
+        ([0, 0, 1, 1], [1, 2, 3, 4], 1.0, "DeLong's variance is 0"),
+        ([0, 0, 1, 1], [4, 3, 2, 1], 0.0, "DeLong's variance is 0"),
+        ([0, 0, 0, 1], [1, 3, 0, 2], 2 / 3, "fewer than 2 of a kind"),
+    ],
+)
+def test_the_interval_instead_of_a_point(truth, score, area, why):
+    found = auc.delong(truth, score, confidence=0.8)
+    positives, negatives = truth.count(1), truth.count(0)
+    assert (found.low, found.high) == auc.newcombe(area, positives, negatives, 0.8)
+    assert found.method == f"Newcombe score 80% ({why})"
+    assert found.estimate == pytest.approx(area)
+    for bound in (found.low, found.high):  # Newcombe's equation at both ends, or the end of the scale
+        spread = 1 + ((positives + negatives) / 2 - 1) * ((1 - bound) / (2 - bound) + bound / (1 + bound))
+        variance = bound * (1 - bound) * spread / (positives * negatives)
+        assert bound in (0.0, 1.0) or (area - bound) ** 2 == pytest.approx(1.2815516**2 * variance, rel=1e-6)
+
+
+def test_a_curve_of_nobody_is_the_point_where_nobody_is_called():
+    curve = auc.roc_curve([], [])
+    assert curve.thresholds.tolist() == [math.inf]
+    assert np.isnan(curve.fpr).all()
+    assert np.isnan(curve.tpr).all()
+
+
+def test_scores_from_a_table_with_missing_values_allowed():
+    """pandas' nullable columns are arrays of objects to numpy."""
+    assert auc.auroc([0, 1, 1], pd.Series([1, 2, 3], dtype="Int64")) == 1.0
 
 
 def test_no_case_at_all():

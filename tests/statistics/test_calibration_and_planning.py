@@ -56,6 +56,8 @@ def test_thresholds_need_their_kind_of_case():
         thresholds.for_specificity(TRUTH, SCORE, 98)
     with pytest.raises(InputError, match="wanted sensitivity 0:"):
         thresholds.for_sensitivity(TRUTH, SCORE, 0)
+    with pytest.raises(InputError, match=r"wanted sensitivity 1\.5: expected above 0 and at most 1"):
+        thresholds.for_sensitivity(TRUTH, SCORE, 1.5)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=1, max_size=40), st.floats(0.05, 1))

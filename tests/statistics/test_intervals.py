@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from scipy.stats import binomtest
 from statsmodels.stats.proportion import proportion_confint
 
 from la_medical.errors import InputError
-from la_medical.statistics.intervals import clopper_pearson, expit, logit_interval, proportion, wilson
+from la_medical.statistics.intervals import clopper_pearson, logit_interval, normal_quantile, proportion, wilson
 
 counts = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -110,7 +111,19 @@ def test_logit_interval_is_symmetric_on_the_log_odds():
     assert all(math.isnan(bound) for bound in logit_interval(1.0, 0.03))
 
 
-def test_expit_does_not_overflow():
-    assert expit(-2000) == 0.0
-    assert expit(2000) == 1.0
-    assert expit(0) == 0.5
+def test_a_logit_interval_of_a_useless_estimate_is_everything():
+    assert logit_interval(0.5, 1e6) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 1.5, -0.1])
+def test_a_confidence_lies_between_0_and_1(confidence):
+    with pytest.raises(InputError, match=f"confidence {confidence}: expected a number between 0 and 1"):
+        normal_quantile(confidence)
+
+
+def test_scalars_give_floats_and_columns_of_a_table_arrays():
+    for interval in (wilson, clopper_pearson):
+        assert [type(bound) for bound in interval(3, 9)] == [float, float]
+        k, n = pd.Series([3, 0], dtype="Int64"), pd.Series([9, 5], dtype="Int64")
+        for bound, expected in zip(interval(k, n), interval([3, 0], [9, 5]), strict=True):
+            np.testing.assert_array_equal(bound, expected)

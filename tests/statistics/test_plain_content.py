@@ -33,6 +33,10 @@ def test_an_estimate_as_plain_content():
     }
 
 
+def test_a_reason_alone_is_enough():
+    assert undefined("none").to_dict() == Estimate(math.nan, reason="none").to_dict()
+
+
 def test_a_comparison_as_plain_content():
     assert Comparison(0.75, 0.5, 0.25, math.nan, 0.5, 0.125, "m").to_dict() == {
         "a": 0.75,

@@ -1,4 +1,4 @@
-"""`python -m tests.stress.mutation ROOM [--seconds N]`: mutation testing of one room by its own fast tests.
+"""`python -m tests.stress.mutation ROOM [FILE ...] [--seconds N]`: mutation testing of a room by its own fast tests.
 
 mutmut changes one thing at a time in a copy of the room under build/mutation/ROOM and runs the tests that reach it. A
 run that is stopped goes on with what is left when it is started again; edited functions are tested anew. What a
@@ -29,6 +29,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "detection": ("tests/detection/test_phantom_hospital.py", "tests/detection/test_cohort.py"),
 }
 """Rooms, and those of their tests that take too long to be run for every mutant."""
+PRELOADED = {"losses": ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "torch.onnx")}
+"""What a room's tests import in passing: imported once, before the forks, and not by every mutant again (seconds)."""
 COPIED = ("la_medical", "tests", "data_manifests", "bundles", "experiments", "pyproject.toml")
 
 
@@ -42,6 +44,10 @@ def prepare(room: str, folder: Path) -> None:
         else:
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
+    conftest = folder / "tests" / room / "conftest.py"
+    if room in PRELOADED:
+        assert not (REPOSITORY / "tests" / room / "conftest.py").exists()
+        conftest.write_text("".join(f"import {name}\n" for name in PRELOADED[room]))
     arguments = ["-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile=ci", "-m", "not slow and not data"]
     arguments += [f"--ignore={test}" for test in ROOMS[room]]
     settings = {
@@ -61,12 +67,12 @@ def prepare(room: str, folder: Path) -> None:
     (folder / "setup.cfg").write_text("\n".join([*lines, ""]))
 
 
-def mutate(folder: Path, seconds: float | None) -> None:
-    """Run mutmut until it is done, or is interrupted after `seconds`."""
+def mutate(folder: Path, names: list[str], seconds: float | None, children: int) -> None:
+    """Run mutmut on mutants of these names (globs; all without) until done, or interrupt it after `seconds`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it, children too
     process = subprocess.Popen(
-        [sys.executable, "-m", "mutmut", "run", "--max-children", "1"], cwd=folder, env=environment
+        [sys.executable, "-m", "mutmut", "run", "--max-children", str(children), *names], cwd=folder, env=environment
     )
     try:
         process.wait(seconds)
@@ -92,12 +98,15 @@ def main() -> int:
     """1 when a mutant survives that is not listed."""
     parser = argparse.ArgumentParser(description="Mutation testing of one room.")
     parser.add_argument("room", choices=ROOMS)
+    parser.add_argument("files", nargs="*", metavar="FILE", help="of the room, such as froc.py (default: all)")
+    parser.add_argument("--children", type=int, default=1, help="processes (default %(default)s)")
     parser.add_argument("--seconds", type=float, help="stop after so long; the next run goes on")
     given = parser.parse_args()
     folder = REPOSITORY / "build" / "mutation" / given.room
     prepare(given.room, folder)
     forget_survivors(folder, given.room)
-    mutate(folder, given.seconds)
+    names = [f"la_medical.{given.room}.{Path(file).stem}.*" for file in given.files]
+    mutate(folder, names, given.seconds, given.children)
     outcomes = counted(given.room, folder)
     print(outcomes)
     stress = os.environ.get("LA_MEDICAL_STRESS")
