@@ -1,5 +1,7 @@
 """Classes that exclude each other at one voxel: a penalty, competing answers, and pseudo-labels that respect it."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,7 @@ def exclusion_penalty(logits: Tensor, targets: Tensor, relations: Relations, red
     """
     check_shapes(logits, targets)
     unknown = ~known_entries(targets)
-    p = widened(logits).masked_fill(~unknown, float("-inf")).sigmoid()
+    p = widened(logits).masked_fill(~unknown, -math.inf).sigmoid()
     rivals = contract(relations.exclusive, p)
     counted = unknown & (count(relations.exclusive, unknown) > 0)
     return masked_mean(p * rivals, counted, reduce=reduce)
@@ -76,7 +78,7 @@ def competing_logits(logits: Tensor, relations: Relations) -> Tensor:
         return logits
     z = widened(logits)
     here = along(relations.is_rival, z.dim() - 2)
-    rivals = z[:, relations.rival_index].masked_fill(~here, float("-inf"))  # (B, R, M, *spatial)
+    rivals = z[:, relations.rival_index].masked_fill(~here, -math.inf)  # (B, R, M, *spatial)
     background = torch.zeros_like(rivals[:, :, :1])
     rest = torch.cat([background, rivals], dim=2).logsumexp(dim=2)
     return z.index_add(1, relations.rivalled, rest, alpha=-1).to(logits.dtype)

@@ -28,7 +28,7 @@ def fixmatch_term(weak_logits: Tensor, strong_logits: Tensor, unknown: Tensor, c
         confidence: in [0.5, 1]; 0.95 in the paper.
     """
     a = widened(weak_logits.detach()).sigmoid()
-    hard = (a > 0.5).to(a.dtype)
+    hard = a > 0.5
     sure = unknown & (torch.maximum(a, 1 - a) >= confidence)
     z = torch.where(sure, widened(strong_logits), 0)
     entries = torch.where(sure, functional.softplus(z) - hard * z, 0)

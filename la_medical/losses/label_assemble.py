@@ -69,7 +69,7 @@ class LabelAssembleLoss(nn.Module):
         self.weights = term_weights(weights, WEIGHTS)
         # Settings, not state: they move with the loss but stay out of its state dict.
         self.register_buffer("tau", thresholds(tau), persistent=False)
-        positive = None if positive_weight is None else torch.as_tensor(positive_weight, dtype=torch.float32)
+        positive = None if positive_weight is None else torch.as_tensor(positive_weight).float()
         self.register_buffer("positive_weight", positive, persistent=False)
 
     def forward(
@@ -118,7 +118,7 @@ class LabelAssembleLoss(nn.Module):
 
 def thresholds(tau: float | Sequence[float]) -> Tensor:
     """tau as a tensor, () or (K,); raises `InputError` outside [0, 1]."""
-    values = torch.as_tensor(tau, dtype=torch.float32)
+    values = torch.as_tensor(tau).float()
     if values.dim() > 1 or not bool(((values >= 0) & (values <= 1)).all()):
         raise InputError(f"tau {tau}: expected a number in [0, 1], or one for each class")
     return values

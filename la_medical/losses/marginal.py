@@ -5,6 +5,7 @@ Shi et al., Marginal loss and exclusion loss for partially supervised multi-orga
 (PIPO-FAN, IEEE TMI 2020). Channel 0 is the background, K classes follow; a target is one label map a case.
 """
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -40,7 +41,7 @@ def merged_log_softmax(logits: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor
     log_p = widened(logits).log_softmax(dim=1)
     merged = torch.cat([torch.ones_like(labelled[:, :1]), ~labelled], dim=1)
     merged = merged.reshape(*merged.shape, *[1] * (logits.dim() - 2))
-    return log_p.masked_fill(~merged, float("-inf")).logsumexp(dim=1), log_p[:, 1:]
+    return log_p.masked_fill(~merged, -math.inf).logsumexp(dim=1), log_p[:, 1:]
 
 
 def marginal_cross_entropy(
@@ -78,8 +79,8 @@ def marginal_dice(
     """
     background, classes = merged_log_softmax(logits, labelled)
     p = torch.cat([background.unsqueeze(1), classes], dim=1).exp().flatten(2)
-    values = torch.arange(p.shape[1], device=p.device).reshape(1, -1, 1)
-    y = (label_map.long().flatten(1).unsqueeze(1) == values).to(p.dtype)
+    values = torch.arange(p.shape[1], device=p.device).reshape(-1, 1)
+    y = label_map.long().flatten(1).unsqueeze(1) == values
     if counted is not None:
         inside = counted.flatten(1).unsqueeze(1)
         p, y = torch.where(inside, p, 0), torch.where(inside, y, 0)
@@ -106,7 +107,7 @@ def exclusion_overlap(
     p = widened(logits).softmax(dim=1)[:, 1:].flatten(2)
     if counted is not None:
         p = torch.where(counted.flatten(1).unsqueeze(1), p, 0)
-    excluded = (label_map > 0).flatten(1).unsqueeze(1).to(p.dtype)
+    excluded = (label_map > 0).flatten(1).unsqueeze(1)
     size = p.sum(dim=2) + excluded.sum(dim=2)
     overlap = 2 * (p * excluded).sum(dim=2) / size.clamp(min=torch.finfo(p.dtype).tiny)
     return masked_mean(torch.log(overlap + epsilon), ~labelled)

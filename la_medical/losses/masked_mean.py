@@ -60,5 +60,5 @@ def _everywhere(total: Tensor, count: Tensor, reduce: Reduce | None) -> tuple[Te
     """Sums and numbers of entries of all processes; their own without `reduce`."""
     if reduce is None:
         return total, count
-    both = reduce(torch.stack([total, count.to(total.dtype)]))
+    both = reduce(torch.stack([total, count]))
     return both[0], both[1]

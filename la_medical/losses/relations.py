@@ -1,6 +1,7 @@
 """`union_of` and `excludes` of a label space as matrices, applied to whole batches or voxels at once."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -56,14 +57,14 @@ class Relations(nn.Module):
         for a, b in pairs:
             exclusive[a, b] = exclusive[b, a] = 1
         rivals = {c: exclusive[c].nonzero().flatten().tolist() for c in range(num_classes) if exclusive[c].any()}
-        self.num_classes = num_classes
         self.has_unions = bool(unions)
         self.has_exclusions = bool(pairs)
         self.unions_exclusive = all(exclusive[a, b] for g in unions.values() for a, b in itertools.combinations(g, 2))
         self._keep(members=members, union_index=torch.tensor(list(unions), dtype=torch.long), exclusive=exclusive)
         self._keep(rivalled=torch.tensor(list(rivals), dtype=torch.long))
-        self._keep(**dict(zip(("member_index", "is_member"), _padded(list(unions.values())), strict=True)))
-        self._keep(**dict(zip(("rival_index", "is_rival"), _padded(list(rivals.values())), strict=True)))
+        member_index, is_member = _padded(list(unions.values()))
+        rival_index, is_rival = _padded(list(rivals.values()))
+        self._keep(member_index=member_index, is_member=is_member, rival_index=rival_index, is_rival=is_rival)
 
     def _keep(self, **tables: Tensor) -> None:
         """Tables that move with the module; they follow from the label space, so they are no state."""
@@ -104,7 +105,7 @@ class Relations(nn.Module):
                 self._fill_unions(positive, negative)
             if self.has_exclusions:
                 negative |= (count(self.exclusive, positive) > 0) & ~positive
-        unknown = targets.new_full((), float("nan"))
+        unknown = targets.new_full((), math.nan)
         filled = torch.where(positive, 1.0, torch.where(negative, 0.0, unknown)).to(targets.dtype)
         return torch.where(known, targets, filled)
 
@@ -114,9 +115,8 @@ class Relations(nn.Module):
         negatives = count(self.members, negative)
         union_positive = positive[:, self.union_index] | (count(self.members, positive) > 0)
         union_negative = negative[:, self.union_index] | (negatives == size)
-        own_positive, own_negative = positive[:, self.union_index], negative[:, self.union_index]
-        union_positive &= ~own_negative
-        union_negative &= ~own_positive & ~union_positive
+        union_positive &= ~negative[:, self.union_index]
+        union_negative &= ~union_positive
         positive[:, self.union_index] = union_positive
         negative[:, self.union_index] = union_negative
         back = self.members.T
@@ -137,8 +137,8 @@ def _padded(groups: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 
 def along(table: Tensor, axes: int) -> Tensor:
-    """A table (rows, M) as (1, rows, M, 1, ...), to meet values (B, rows, M, *spatial) with `axes` spatial axes."""
-    return table.reshape(1, *table.shape, *[1] * axes)
+    """A table (rows, M) as (rows, M, 1, ...), to meet values (B, rows, M, *spatial) with `axes` spatial axes."""
+    return table.reshape(*table.shape, *[1] * axes)
 
 
 def count(matrix: Tensor, mask: Tensor) -> Tensor:
@@ -149,7 +149,5 @@ def count(matrix: Tensor, mask: Tensor) -> Tensor:
 def contract(matrix: Tensor, values: Tensor) -> Tensor:
     """`matrix` (R, K) times `values` (B, K, *spatial) over the classes, in the precision of the values."""
     with torch.autocast(values.device.type, enabled=False):
-        product = (
-            matrix.to(values.dtype) @ values.flatten(2) if values.dim() > 2 else values @ matrix.T.to(values.dtype)
-        )
-    return product.unflatten(2, values.shape[2:]) if values.dim() > 2 else product
+        product = matrix.to(values.dtype) @ values.reshape(*values.shape[:2], -1)
+    return product.reshape(*product.shape[:2], *values.shape[2:])

@@ -72,7 +72,7 @@ def _teaching(targets: Tensor, relations: Relations) -> tuple[Tensor, Tensor, Te
     somewhere = somewhere.reshape(*somewhere.shape, *[1] * (news.dim() - 2))
     # Present, and every member known to be absent, is a contradiction: nothing can be blamed for it.
     teaching = known_entries(labels) & taking_part.any(dim=2) & somewhere
-    return torch.where(teaching, labels, float("nan")), taking_part & teaching.unsqueeze(2), news & teaching
+    return torch.where(teaching, labels, math.nan), taking_part & teaching.unsqueeze(2), news & teaching
 
 
 def union_log_probabilities(

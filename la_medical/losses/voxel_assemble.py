@@ -93,7 +93,7 @@ class VoxelAssembleLoss(nn.Module):
         self.reduce = reduce
         # Settings, not state: they move with the loss but stay out of its state dict.
         self.register_buffer("tau", thresholds(tau), persistent=False)
-        positive = None if positive_weight is None else torch.as_tensor(positive_weight, dtype=torch.float32)
+        positive = None if positive_weight is None else torch.as_tensor(positive_weight).float()
         self.register_buffer("positive_weight", positive, persistent=False)
 
     def forward(

@@ -1,0 +1,108 @@
+"""Labels of one half, equal answers, classes with unequally many rivals, and logits where a series takes over."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from la_medical.losses.exclusion import exclusion_penalty, respectful_directions
+from la_medical.losses.marginal import label_maps
+from la_medical.losses.relations import Relations
+from la_medical.losses.union import union_log_probabilities, union_terms
+
+NAN = math.nan
+UNION = Relations(3, {2: [0, 1]})
+
+
+def test_a_label_of_one_half_counts_as_absent():
+    assert UNION.implied(torch.tensor([[0.5, NAN, 1.0]])).tolist() == [[0.5, 1.0, 1.0]]
+    assert UNION.implied(torch.tensor([[NAN, NAN, 0.5]])).tolist() == [[0.0, 0.0, 0.5]]
+    assert Relations(2, excludes=[(0, 1)]).implied(torch.tensor([[0.5, NAN]]))[0, 1].isnan()
+    label_map, _, _ = label_maps(torch.tensor([[[0.5, 1.0]]]))
+    assert label_map.tolist() == [[0, 1]]
+
+
+def test_the_union_of_a_half_known_member():
+    """Class 0 is absent (one half), so the union is class 1 alone; a union of one half is absent."""
+    logits = torch.tensor([[2.0, 0.5, 0.0]], dtype=torch.float64)
+    present = union_terms(logits, torch.tensor([[0.5, NAN, 1.0]]), UNION)[0]
+    assert present.item() == pytest.approx(math.log1p(math.exp(-0.5)))
+    absent = union_terms(logits, torch.tensor([[0.5, NAN, 0.5]]), UNION)[0]
+    assert absent.item() == pytest.approx(math.log1p(math.exp(2.0)) + math.log1p(math.exp(0.5)))
+    nothing_new = union_terms(logits, torch.tensor([[0.6, NAN, 1.0]]), UNION)[0]
+    assert nothing_new.item() == 0
+
+
+def test_a_union_whose_members_are_all_absent_in_one_sample_teaches_in_the_other():
+    logits = torch.tensor([[2.0, 0.5, 0.0], [1.0, 0.5, 0.0]], dtype=torch.float64)
+    targets = torch.tensor([[0.0, 0.0, 1.0], [NAN, NAN, 1.0]])
+    one = 1 - (1 - 1 / (1 + math.exp(-1))) * (1 - 1 / (1 + math.exp(-0.5)))
+    entropy, dice = union_terms(logits, targets, UNION)
+    assert entropy.item() == pytest.approx(-math.log(one))
+    assert dice.item() == pytest.approx(1 - (2 * one + 1) / (one + 1 + 1))
+
+
+@pytest.mark.parametrize("claimed", [1.0, 0.6, 0.5, 0.0])
+def test_a_member_known_to_be_present_explains_its_union(claimed):
+    """Then the other member may be pushed down; otherwise, the union present and nobody raised, it is left alone."""
+    probability = torch.tensor([[0.4, 0.3, 0.9]])
+    targets = torch.tensor([[claimed, NAN, 1.0]])
+    _, counted = respectful_directions(probability, targets, probability > 0.5, UNION)
+    assert counted.tolist() == [[False, claimed > 0.5, False]]
+
+
+def test_a_union_of_one_half_leaves_its_members_as_they_are():
+    probability = torch.tensor([[0.4, 0.3, 0.9]])
+    _, counted = respectful_directions(probability, torch.tensor([[NAN, NAN, 0.5]]), probability > 0.5, UNION)
+    assert counted.tolist() == [[True, True, False]]
+
+
+def test_rivals_of_classes_with_unequally_many():
+    """0 excludes 1 and 2, which do not exclude each other: each of these has one rival, 0 has two."""
+    relations = Relations(3, excludes=[(0, 1), (0, 2)])
+    unknown = torch.full((1, 3), NAN)
+
+    def raised(*probability: float) -> list[bool]:
+        a = torch.tensor([probability])
+        return respectful_directions(a, unknown, a > 0.5, relations)[0][0].tolist()
+
+    assert raised(0.2, 0.8, 0.7) == [False, True, True]
+    assert raised(0.9, 0.8, 0.7) == [True, False, False]
+    assert raised(0.75, 0.8, 0.7) == [False, True, False]  # beaten itself, 0 still beats what is below it
+    assert raised(0.8, 0.8, 0.1) == [False, False, False]  # of two equal ones neither wins
+
+
+def test_the_penalty_of_some_unknown_pairs_by_hand():
+    """Classes 0 and 1, and 0 and 2; 2 is known at the second voxel."""
+    p = torch.tensor([[[0.5, 0.25], [0.2, 0.5], [0.4, 0.9]]], dtype=torch.float64)
+    targets = torch.tensor([[[NAN, NAN], [NAN, NAN], [NAN, 0.0]]])
+    relations = Relations(3, excludes=[(0, 1), (0, 2)])
+    first = [0.5 * (0.2 + 0.4), 0.2 * 0.5, 0.4 * 0.5]
+    second = [0.25 * 0.5, 0.5 * 0.25]
+    found = exclusion_penalty(torch.log(p / (1 - p)), targets, relations)
+    assert found.item() == pytest.approx(sum(first + second) / 5)
+
+
+@pytest.mark.parametrize("z", [-40, -20, -12.5, -12.1, -11.9, -9, -7.5, -6.5, -3, -0.5, 0, 0.5, 3, 10, 30])
+def test_the_union_of_one_member_is_that_member(z):
+    logits = torch.tensor([[float(z), 0.0]], dtype=torch.float64)
+    log_p, log_q = union_log_probabilities(logits, Relations(2, {1: [0]}))
+    assert log_p.item() == pytest.approx(-math.log1p(math.exp(-z)), rel=0, abs=3e-8)
+    assert log_q.item() == pytest.approx(-math.log1p(math.exp(z)), rel=1e-12)
+
+
+@pytest.mark.parametrize("z", [-14.0, -12.5, -12.1])
+def test_small_probabilities_to_all_digits(z):
+    """log(1 - e^-S) with S = softplus(z): z - e^z + e^2z / 2 - ..."""
+    log_p, _ = union_log_probabilities(torch.tensor([[z, 0.0]], dtype=torch.float64), Relations(2, {1: [0]}))
+    assert log_p.item() == pytest.approx(z - math.exp(z), rel=0, abs=1e-10)
+
+
+def test_label_maps_of_whole_images():
+    """(B, K) without voxels: a class is labelled where it is known."""
+    label_map, labelled, counted = label_maps(torch.tensor([[1.0, NAN, 0.0], [NAN, NAN, NAN]]))
+    assert label_map.tolist() == [1, 0]
+    assert labelled.tolist() == [[True, False, True], [False, False, False]]
+    assert counted.tolist() == [True, False]
