@@ -50,8 +50,8 @@ def rate(successes: ArrayLike, among: ArrayLike | None = None) -> Statistic:
 
     Sensitivity is `rate(positive & called, positive)`; false positives a patient is `rate(false_positives)`.
     """
-    top = np.asarray(successes, dtype=np.float64)
-    bottom = np.ones_like(top) if among is None else np.asarray(among, dtype=np.float64)
+    top = np.asarray(successes)
+    bottom = np.ones_like(top) if among is None else np.asarray(among)
     return lambda drawn: _ratio(drawn @ top, drawn @ bottom)
 
 

@@ -67,7 +67,7 @@ def test_the_interval_of_a_difference_ends_at_1(turned):
         ([1, 0, 0], [2, 1, 3], [3, 1, 2], Comparison(0.5, 1.0, -0.5, reason="fewer than 2 positives or 2 negatives")),
         ([1, 1, 0, 0], [4, 2, 3, 1], [8, 4, 6, 2], Comparison(0.75, 0.75, 0, 0, 0, 1, "", "the two models rank alike")),
         ([1, 1, 0, 0], [4, 3, 2, 1], [1, 2, 3, 4], Comparison(1.0, 0.0, 1.0, reason="DeLong's variance is 0")),
-        ([1, 1, 0, 0], [1, 1, 1, 1], [1, 2, 3, 4], Comparison(0.5, 0.0, 0.5, reason="DeLong's variance is 0")),
+        ([1, 1, 0, 0], [1, 1, 1, 1], [4, 3, 2, 1], Comparison(0.5, 1.0, -0.5, reason="DeLong's variance is 0")),
     ],
 )  # fmt: skip
 def test_areas_that_cannot_be_compared(truth, a, b, expected):

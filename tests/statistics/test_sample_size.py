@@ -78,6 +78,11 @@ def test_an_area_against_every_size(ratio, confidence):
     assert sample_size.for_auc(0.9, half(12), negatives_per_positive=ratio, confidence=confidence) == 12
 
 
+def test_one_patient_of_each_kind_may_be_enough():
+    low, high = newcombe(0.5, 1, 1)
+    assert sample_size.for_auc(0.5, (high - low) / 2) == 1
+
+
 def test_as_many_negatives_as_positives_unless_asked():
     assert sample_size.for_auc(0.9, 0.05) == sample_size.for_auc(0.9, 0.05, negatives_per_positive=1, confidence=0.95)
     assert sample_size.for_auc(0.9, 0.05) > sample_size.for_auc(0.9, 0.05, negatives_per_positive=2)

@@ -9,6 +9,7 @@ import pytest
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
+from la_medical.errors import InputError
 from la_medical.statistics import auc, calibration, scikit_learn, thresholds
 
 PEERS = {
@@ -70,3 +71,18 @@ def test_undefined_is_nan_and_a_bad_limit_is_said() -> None:
     assert math.isnan(scikit_learn.average_precision_score([0, 0], [0.1, 0.2]))
     with pytest.raises(ValueError, match="max_fpr 0: expected"):
         scikit_learn.roc_auc_score([0, 1], [0.1, 0.2], max_fpr=0)
+
+
+def test_five_bins_of_equal_width_unless_asked() -> None:
+    truth, score = [0, 1, 0, 1, 1], [0.05, 0.19, 0.35, 0.52, 0.9]
+    curve = scikit_learn.calibration_curve
+    np.testing.assert_array_equal(curve(truth, score), curve(truth, score, n_bins=5, strategy="uniform"))
+    assert len(curve(truth, score)[0]) != len(curve(truth, score, n_bins=6)[0])
+
+
+def test_the_whole_area_below_a_rate_of_1() -> None:
+    truth, score = [0, 1, 0, 1, 1], [0.05, 0.19, 0.35, 0.52, 0.9]
+    expected = metrics.roc_auc_score(truth, score, max_fpr=1)
+    assert scikit_learn.roc_auc_score(truth, score, max_fpr=1) == pytest.approx(expected)
+    with pytest.raises(InputError, match=r"max_fpr 1\.5: expected 0 < value <= 1"):
+        scikit_learn.roc_auc_score(truth, score, max_fpr=1.5)
