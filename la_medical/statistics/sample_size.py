@@ -105,4 +105,4 @@ def _smallest(enough: Callable[[int], bool]) -> int:
         high *= 2
         if high > 100_000_000:
             raise InputError("the wanted width would need more than 100 million patients")
-    return bisect_left(range(high), True, lo=1, key=enough)
+    return bisect_left(range(1, high), True, key=enough) + 1

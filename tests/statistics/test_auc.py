@@ -206,9 +206,12 @@ def test_a_curve_of_nobody_is_the_point_where_nobody_is_called():
     assert np.isnan(curve.tpr).all()
 
 
-def test_scores_from_a_table_with_missing_values_allowed():
-    """pandas' nullable columns are arrays of objects to numpy."""
-    assert auc.auroc([0, 1, 1], pd.Series([1, 2, 3], dtype="Int64")) == 1.0
+@pytest.mark.parametrize("dtype", ["Int64", "uint8"])
+def test_scores_of_whole_numbers(dtype):
+    """The negative of an unsigned number is a large one."""
+    score = pd.Series([0, 1, 2], dtype=dtype)
+    assert auc.auroc([0, 1, 1], score) == auc.average_precision([0, 1, 1], score) == 1.0
+    assert auc.roc_curve([0, 1, 1], score).thresholds.tolist() == [math.inf, 2, 1, 0]
 
 
 def test_no_case_at_all():

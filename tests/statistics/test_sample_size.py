@@ -41,17 +41,33 @@ def test_a_power_that_is_met_exactly_is_enough():
     assert sample_size.for_lower_bound(0.9, 0.5, power=wanted) == sizes[first] <= 30
 
 
+def test_a_power_has_to_hold_for_51_sizes():
+    """Here the 52nd falls below; the first size is the answer all the same."""
+    sizes = np.arange(1, 300)
+    reached = binom.sf(binom.isf(0.025, sizes, 0.98), sizes, 0.99)
+    wanted = reached[182:233].min()
+    assert reached[181] < wanted > reached[233]
+    assert sample_size.for_lower_bound(0.99, 0.98, power=wanted) == 183
+
+
+def test_one_patient_may_show_a_bound_that_is_low_enough():
+    """The exact interval of 1 of 1 begins at 0.025."""
+    assert sample_size.for_lower_bound(0.99, 0.02) == 1
+    assert sample_size.for_lower_bound(0.99, 0.03) > 1
+
+
 def test_80_percent_power_and_95_percent_confidence_unless_asked():
     assert sample_size.for_lower_bound(0.9, 0.75) == sample_size.for_lower_bound(0.9, 0.75, power=0.8, confidence=0.95)
     assert sample_size.for_lower_bound(0.9, 0.75) < sample_size.for_lower_bound(0.9, 0.75, power=0.9)
     assert sample_size.for_lower_bound(0.9, 0.75) > sample_size.for_lower_bound(0.9, 0.75, confidence=0.9)
 
 
-def test_a_large_study_is_found_and_one_beyond_reach_refused():
-    # by the normal approximation ((1.96 sqrt(0.89 x 0.11) + 0.84 sqrt(0.9 x 0.1)) / 0.01)^2 = 7,480
-    assert sample_size.for_lower_bound(0.9, 0.89) == pytest.approx(7480, rel=0.02)
-    with pytest.raises(InputError, match="more than 1,048,576 patients would be needed"):
-        sample_size.for_lower_bound(0.9, 0.8999)
+def test_a_large_study_is_found_and_one_beyond_reach_refused(monkeypatch):
+    # by the normal approximation ((1.96 sqrt(0.88 x 0.12) + 0.84 sqrt(0.9 x 0.1)) / 0.02)^2 = 1,975
+    monkeypatch.setattr(sample_size, "LARGEST", 4096)
+    assert sample_size.for_lower_bound(0.9, 0.88) == pytest.approx(1975, rel=0.03)
+    with pytest.raises(InputError, match="more than 4,096 patients would be needed"):
+        sample_size.for_lower_bound(0.9, 0.89)
 
 
 @pytest.mark.parametrize("confidence", [0.95, 0.8])

@@ -70,6 +70,7 @@ def prepare(room: str, folder: Path) -> None:
 def mutate(folder: Path, names: list[str], seconds: float | None, children: int) -> None:
     """Run mutmut on mutants of these names (globs; all without) until done, or interrupt it after `seconds`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["PYTEST_ADDOPTS"] = "-p no:unraisableexception"  # it collects garbage, longer than most tests take
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it, children too
     process = subprocess.Popen(
         [sys.executable, "-m", "mutmut", "run", "--max-children", str(children), *names], cwd=folder, env=environment

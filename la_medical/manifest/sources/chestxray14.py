@@ -17,7 +17,7 @@ from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.image_files import files_below, require_files, stem
-from la_medical.manifest.sources.official_tables import find_file, need_file, read_lines
+from la_medical.manifest.sources.official_tables import find_file, need_file, read_lines, read_rows
 from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.validation_part import VAL_FRACTION, with_validation
 from la_medical.manifest.table import LABEL_PREFIX, Manifest
@@ -75,15 +75,10 @@ def read(
 
 
 def _entries(path: Path) -> pd.DataFrame:
-    head = pd.read_csv(path, header=None, nrows=1, dtype=str, encoding="utf-8-sig", keep_default_na=False)
+    head = read_rows(path, header=None, nrows=1)
     if tuple(head.iloc[0, : len(_HEADER)]) != _HEADER:
         raise ManifestError(f"{path}: its header starts with {head.iloc[0, 0]!r}; expected {', '.join(_HEADER)}, ...")
-    try:
-        rows = pd.read_csv(
-            path, header=None, skiprows=1, names=range(12), dtype=str, keep_default_na=False, encoding="utf-8-sig"
-        )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
+    rows = read_rows(path, header=None, skiprows=1, names=range(12))
     if rows.empty:
         raise ManifestError(f"{path}: no rows")
     table = rows[list(range(len(_COLUMNS)))].set_axis(list(_COLUMNS), axis=1)

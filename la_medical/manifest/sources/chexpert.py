@@ -37,19 +37,19 @@ def read(
     val_fraction: float = 0.0,
     seed: int = 0,
 ) -> Manifest:
-    """Read every table that is there; `train`, `valid`, `test` are the splits, as released.
+    """Read every table that is there, or the one given; `train`, `valid`, `test` are the splits, as released.
 
     `val_fraction` moves that share of the training patients to `val` too. Raises `ManifestError` and `LabelError`.
     """
     card = card or load_card("chexpert")
     space = LabelSpace.load(card.label_space)
     folder = _folder(root)
-    tables = [_table(folder / name, split, space) for name, split in TABLES.items() if (folder / name).is_file()]
+    tables = [_table(path, split, space) for name, split in TABLES.items() if (path := find_file(folder, name))]
     table = pd.concat(tables, ignore_index=True)
     below = folder.relative_to(root).as_posix()
     table["image"] = table["image"] if below == "." else f"{below}/" + table["image"]
     table["split"] = with_validation(table["split"], table["patient_id"], fraction=val_fraction, seed=seed)
-    return one_source(table, root=root, card=card, check_files=check_files)
+    return one_source(table, root=root if root.is_dir() else root.parent, card=card, check_files=check_files)
 
 
 def _folder(root: Path) -> Path:

@@ -18,7 +18,7 @@ from la_medical.errors import ManifestError
 from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.official_tables import find_file
-from la_medical.manifest.sources.packed_arrays import PackedSplit, exclusive, packed_manifest, read_npz
+from la_medical.manifest.sources.packed_arrays import PackedSplit, exclusive, packed_manifest, read_splits
 from la_medical.manifest.sources.validation_part import with_validation
 from la_medical.manifest.table import Manifest
 
@@ -40,7 +40,7 @@ def read(
     """
     card = card or load_card("cifar10")
     packed = find_file(root, "*.npz")
-    arrays = _npz(packed) if packed else _batches(root)
+    arrays = read_splits(packed) if packed else _batches(root)
     splits = [
         PackedSplit(split, images, exclusive(labels, card.classes, f"{root}: {split} labels"))
         for split, (images, labels) in arrays.items()
@@ -50,14 +50,6 @@ def read(
     table = manifest.table
     table["split"] = with_validation(table["split"], table["case_id"], fraction=val_fraction, seed=seed)
     return manifest
-
-
-def _npz(path: Path) -> dict[str, tuple[NDArray, NDArray]]:
-    arrays = read_npz(path)
-    splits = [split for split in ("train", "val", "test") if f"{split}_images" in arrays]
-    if not splits:
-        raise ManifestError(f"{path}: holds {', '.join(arrays)}; expected train_images, train_labels, ...")
-    return {split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in splits}
 
 
 def _batches(root: Path) -> dict[str, tuple[NDArray, NDArray]]:
@@ -111,6 +103,12 @@ def _latin1(text: str, encoding: str) -> bytes:
 def _pickled(path: Path) -> tuple[NDArray, NDArray]:
     try:
         batch = _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-        return np.asarray(batch[b"data"], dtype=np.uint8), np.asarray(batch[b"labels"])
-    except (pickle.UnpicklingError, KeyError, EOFError, TypeError, ValueError, AttributeError) as error:
+        images, labels = np.asarray(batch[b"data"], dtype=np.uint8), np.asarray(batch[b"labels"])
+    except Exception as error:  # a damaged pickle raises whatever the instruction raises that it was hit in
         raise ManifestError(f"{path}: no batch of CIFAR-10 ({error}); download it again") from error
+    if images.shape[1:] != (_ROW - 1,) or labels.shape != images.shape[:1]:
+        raise ManifestError(
+            f"{path}: images {images.shape} and labels {labels.shape}; expected (N, {_ROW - 1}) and (N,); "
+            "download it again"
+        )
+    return images, labels

@@ -10,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 
 from la_medical.errors import ManifestError
-from la_medical.labels.space import LabelClass, LabelSpace, spelling_key
+from la_medical.labels.space import LabelSpace, spelling_key
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.case_ids import case_ids
 from la_medical.manifest.sources.image_files import IMAGE_SUFFIXES, VOLUME_SUFFIXES, files_below
 from la_medical.manifest.sources.patient_names import patients_of
-from la_medical.manifest.sources.stated_labels import one_of
+from la_medical.manifest.sources.stated_labels import one_of, own_space
 from la_medical.manifest.table import Manifest, from_columns
 
 _SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -48,7 +48,7 @@ def read(
     if loose:
         raise ManifestError(f"{root}: {loose[0]} lies in no class folder; expected <class>/<image>")
     folders = pd.Series([part[depth] for part in parts], dtype=str)
-    space = LabelSpace.load(label_space) if label_space else _own_space(named, folders)
+    space = LabelSpace.load(label_space) if label_space else own_space(named, sorted(folders.unique()))
     names = folders.map({folder: space.resolve(folder) for folder in folders.unique()})
     classes = [name for name in space.names if name in set(names)]
     images = pd.Series(paths, dtype=str)
@@ -62,17 +62,3 @@ def read(
     }
     own = replace(card or load_card("class_folders"), name=named, classes=tuple(classes), label_space=space.name)
     return from_columns(columns, root=root, space=space, cards={named: own})
-
-
-def _own_space(named: str, folders: pd.Series) -> LabelSpace:
-    names: dict[str, str] = {}
-    for folder in sorted(folders.unique()):
-        key = spelling_key(folder)
-        name = key if key[:1].isalpha() else f"class_{key}"
-        if name in names:
-            raise ManifestError(f"folders {names[name]!r} and {folder!r} spell the same class; rename one")
-        names[name] = folder
-    return LabelSpace(
-        name=named,
-        classes=tuple(LabelClass(name, display=folder, synonyms=(folder,)) for name, folder in names.items()),
-    )

@@ -15,12 +15,13 @@ from pathlib import Path
 import pandas as pd
 
 from la_medical.errors import ManifestError
-from la_medical.labels.space import LabelClass, LabelSpace, spelling_key
+from la_medical.labels.space import LabelSpace, spelling_key
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.case_ids import case_ids
 from la_medical.manifest.sources.image_files import IMAGE_SUFFIXES, VOLUME_SUFFIXES, files_below
 from la_medical.manifest.sources.labelled_volumes import volume_manifest
 from la_medical.manifest.sources.patient_names import patients_of
+from la_medical.manifest.sources.stated_labels import own_space
 from la_medical.manifest.table import Manifest
 
 
@@ -103,14 +104,11 @@ def _meaning(
         raise ManifestError("what do the mask values mean? Give --mask-values 1=pdac,2=cyst or a card with mask_values")
     spellings = list(dict.fromkeys(name for names in values.values() for name in names))
     wanted = label_space or (card.label_space if card else "")
-    if wanted:
-        space = LabelSpace.load(wanted)
-    else:
-        space = LabelSpace(name=named, classes=tuple(LabelClass(spelling_key(name)) for name in spellings))
+    space = LabelSpace.load(wanted) if wanted else own_space(named, spellings)
     meaning = {value: tuple(space.resolve(name) for name in names) for value, names in values.items()}
     held = {name for names in meaning.values() for name in names}
     base = card or load_card("image_mask_pairs")
-    classes = base.classes if card is not None and card.classes else tuple(n for n in space.names if n in held)
+    classes = tuple(space.resolve(name) for name in base.classes) or tuple(n for n in space.names if n in held)
     return space, replace(base, name=named, classes=classes, mask_values=meaning, label_space=space.name)
 
 
@@ -118,7 +116,9 @@ def _parsed(text: str) -> dict[int, tuple[str, ...]]:
     values: dict[int, tuple[str, ...]] = {}
     for part in text.split(","):
         number, equals, names = part.partition("=")
-        if not equals or not number.strip().isdigit() or int(number) == 0:
+        if not equals or not number.strip().isdecimal() or int(number) == 0:
             raise ManifestError(f"--mask-values {part.strip()!r}: expected a value above 0 and a class, such as 1=pdac")
+        if int(number) in values:
+            raise ManifestError(f"--mask-values: value {int(number)} twice; join its classes, such as 1=pdac+pancreas")
         values[int(number)] = tuple(name.strip() for name in names.split("+") if name.strip())
     return values

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from la_medical.errors import ManifestError
-from la_medical.labels.space import LabelClass, LabelSpace, spelling_key
+from la_medical.errors import LabelError, ManifestError
+from la_medical.labels.space import LabelSpace, spelling_key
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.case_ids import case_ids
 from la_medical.manifest.sources.image_files import require_files
 from la_medical.manifest.sources.official_tables import need_columns, read_table
-from la_medical.manifest.sources.stated_labels import stated
+from la_medical.manifest.sources.stated_labels import own_space, stated
 from la_medical.manifest.table import LABEL_PREFIX, Manifest, from_columns
 
 _SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validate": "val", "validation": "val",
@@ -61,8 +61,9 @@ def read(
     folder = root if root.is_dir() else root.parent
     rows = read_table(path, (image_column,))
     named = source_name or (card.name if card else spelling_key(folder.resolve().name) or "image_table")
-    labels = _labels(rows, path, label_columns, class_column)
-    space = LabelSpace.load(label_space) if label_space else _own_space(named, labels)
+    given = LabelSpace.load(label_space) if label_space else None
+    labels = _of_class_column(rows, path, class_column, given) if class_column else _labels(rows, path, label_columns)
+    space = given or own_space(named, labels)
     used = {image_column, patient_column, split_column, class_column, *labels}
     used |= {name for name in rows.columns if name.startswith(LABEL_PREFIX)}
     columns: dict[str, object] = {name: rows[name] for name in rows.columns if name not in used}
@@ -74,7 +75,11 @@ def read(
     if "case_id" not in rows.columns:
         columns["case_id"] = case_ids(rows[image_column].str.replace(r"(\.nii)?\.[A-Za-z]+$", "", regex=True))
     columns["source"] = named
-    columns |= {LABEL_PREFIX + space.resolve(name): values for name, values in labels.items()}
+    for name, values in labels.items():
+        column = LABEL_PREFIX + space.resolve(name)
+        if column in columns:
+            raise LabelError(f"{path}: two columns hold the class {space.resolve(name)!r}; keep one")
+        columns[column] = values
     if check_files:
         require_files(folder, rows[image_column])
     manifest = from_columns(columns, root=folder, space=space)
@@ -105,16 +110,18 @@ def _splits(rows: pd.DataFrame, column: str | None, path: Path) -> pd.Series:
     return text.map(_SPLITS)
 
 
-def _labels(
-    rows: pd.DataFrame, path: Path, label_columns: str | Sequence[str] | None, class_column: str | None
-) -> dict[str, pd.Series]:
+def _of_class_column(rows: pd.DataFrame, path: Path, column: str, space: LabelSpace | None) -> dict[str, pd.Series]:
+    """Class, of `space` if given or as spelled, to its states: 1 where it is named, 0 where others are."""
+    need_columns(rows, (column,), path)
+    spelled = rows[column].str.split("|").map(lambda parts: {part.strip() for part in parts} - {""})
+    named = spelled.map(lambda parts: {space.resolve(part) for part in parts}) if space else spelled
+    known = named.map(bool)
+    classes = sorted(set().union(*named))
+    return {name: named.map(lambda found, name=name: name in found).astype("Int8").where(known) for name in classes}
+
+
+def _labels(rows: pd.DataFrame, path: Path, label_columns: str | Sequence[str] | None) -> dict[str, pd.Series]:
     """Class as spelled in the table to its states."""
-    if class_column:
-        need_columns(rows, (class_column,), path)
-        named = rows[class_column].str.split("|").map(lambda parts: {part.strip() for part in parts} - {""})
-        known = named.map(bool)
-        classes = sorted(set().union(*named))
-        return {name: named.map(lambda found, name=name: name in found).astype("Int8").where(known) for name in classes}
     if label_columns:
         wanted = label_columns.split(",") if isinstance(label_columns, str) else list(label_columns)
         wanted = [name.strip() for name in wanted]
@@ -122,11 +129,3 @@ def _labels(
         return {name.removeprefix(LABEL_PREFIX): stated(rows[name], f"{path}: {name}") for name in wanted}
     found = [name for name in rows.columns if name.startswith(LABEL_PREFIX)]
     return {name.removeprefix(LABEL_PREFIX): stated(rows[name], f"{path}: {name}") for name in found}
-
-
-def _own_space(named: str, labels: dict[str, pd.Series]) -> LabelSpace:
-    classes = []
-    for spelling in labels:
-        key = spelling_key(spelling)
-        classes.append(LabelClass(key if key[:1].isalpha() else f"class_{key}", display=spelling, synonyms=(spelling,)))
-    return LabelSpace(name=named, classes=tuple(classes))

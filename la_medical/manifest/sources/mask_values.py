@@ -40,8 +40,9 @@ def values_in(path: Path) -> set[int]:
     for start in range(0, flat.size, _SLAB):
         values = np.unique(flat[start : start + _SLAB])
         whole = np.rint(values.astype(np.float64))
-        if not np.isfinite(whole).all() or np.abs(whole - values).max(initial=0) > 1e-3:
-            raise ManifestError(f"{path}: holds {values[-1]}; a mask holds whole numbers")
+        wrong = values[~np.isfinite(whole) | ~np.isclose(whole, values, rtol=0, atol=1e-3)]
+        if wrong.size:
+            raise ManifestError(f"{path}: holds {wrong[0]}; a mask holds whole numbers")
         found |= {int(value) for value in whole}
     return found - {0}
 

@@ -19,7 +19,7 @@ from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import LabelClass, LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
 from la_medical.manifest.sources.medmnist_sets import SETS, MedMnistSet
-from la_medical.manifest.sources.packed_arrays import PackedSplit, packed_manifest, read_npz
+from la_medical.manifest.sources.packed_arrays import PackedSplit, no_class, packed_manifest, read_splits
 from la_medical.manifest.table import Manifest
 
 
@@ -42,16 +42,10 @@ def read(
     about = SETS[name]
     own = card or _card(name, about)
     space = LabelSpace.load(own.label_space) if own.label_space else _space(name, about)
-    arrays = read_npz(path)
     splits = []
-    for split in ("train", "val", "test"):
-        if f"{split}_images" in arrays:
-            states = _states(arrays[f"{split}_labels"], about, f"{path}: {split}_labels")
-            splits.append(
-                PackedSplit(split, arrays[f"{split}_images"], pd.DataFrame(states, columns=list(about.classes)))
-            )
-    if not splits:
-        raise ManifestError(f"{path}: holds {', '.join(arrays)}; expected train_images, train_labels, ...")
+    for split, (images, labels) in read_splits(path).items():
+        states = _states(labels, about, f"{path}: {split}_labels")
+        splits.append(PackedSplit(split, images, pd.DataFrame(states, columns=list(about.classes))))
     return packed_manifest(splits, card=own, space=space, images_out=images_out, unpack=check_files)
 
 
@@ -94,7 +88,8 @@ def _states(labels: NDArray, about: MedMnistSet, where: str) -> NDArray[np.int8]
         if labels.ndim != 2 or labels.shape[1] != count or not np.isin(labels, (0, 1)).all():
             raise LabelError(f"{where}: {labels.shape}; expected (N, {count}) of 0 and 1; is this another set?")
         return labels.astype(np.int8)
-    numbers = labels.reshape(len(labels), -1)
-    if numbers.shape[1] != 1 or (len(numbers) and (numbers.min() < 0 or numbers.max() >= count)):
-        raise LabelError(f"{where}: expected (N, 1) of 0 to {count - 1}, got {labels.shape} up to {labels.max()}")
-    return (numbers == np.arange(count)).astype(np.int8)
+    if labels.shape[1:] not in ((), (1,)):
+        raise LabelError(f"{where}: {labels.shape}; expected (N, 1) of 0 to {count - 1}; is this another set?")
+    if wrong := no_class(labels, count):
+        raise LabelError(f"{where}: {wrong}; expected (N, 1) of 0 to {count - 1}; is this another set?")
+    return (labels.reshape(-1, 1) == np.arange(count)).astype(np.int8)

@@ -7,6 +7,7 @@ part of the rows in order is no sample.
 from __future__ import annotations
 
 import gzip
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from la_medical.errors import ManifestError
 from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard, load_card
-from la_medical.manifest.sources.official_tables import find_file, need_file
+from la_medical.manifest.sources.official_tables import DAMAGED, find_file, need_file
 from la_medical.manifest.sources.packed_arrays import PackedSplit, exclusive, packed_manifest, read_npz
 from la_medical.manifest.sources.validation_part import with_validation
 from la_medical.manifest.table import Manifest
@@ -60,24 +61,27 @@ def _from_npz(path: Path, split: str) -> tuple[NDArray, NDArray]:
 def _from_idx(root: Path, split: str) -> tuple[NDArray, NDArray]:
     start = _FILES[split]
     return (
-        _idx(need_file(root, f"{start}-images-idx3-ubyte", f"{start}-images.idx3-ubyte")),
-        _idx(need_file(root, f"{start}-labels-idx1-ubyte", f"{start}-labels.idx1-ubyte")),
+        _idx(need_file(root, f"{start}-images-idx3-ubyte", f"{start}-images.idx3-ubyte"), 3),
+        _idx(need_file(root, f"{start}-labels-idx1-ubyte", f"{start}-labels.idx1-ubyte"), 1),
     )
 
 
-def _idx(path: Path) -> NDArray[np.uint8]:
+def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """An IDX file: two zero bytes, 8 for uint8, the number of dimensions, their sizes (big-endian), the values."""
     content = path.read_bytes()
     try:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except DAMAGED as error:
         raise ManifestError(f"{path}: cannot be unpacked ({error}); download it again") from error
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
-        raise ManifestError(f"{path}: no IDX file of unsigned bytes")
-    dimensions = content[3]
+    head = bytes([0, 0, 8, dimensions])
+    if not content.startswith(head) or len(content) < 4 + 4 * dimensions:
+        raise ManifestError(
+            f"{path}: starts with {content[:4].hex(' ') or 'nothing'}; expected an IDX file of unsigned bytes "
+            f"({head.hex(' ')} and {dimensions} sizes); download it again"
+        )
     shape = tuple(int.from_bytes(content[4 + 4 * k : 8 + 4 * k], "big") for k in range(dimensions))
     values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions)
-    if values.size != np.prod(shape):
+    if values.size != math.prod(shape):
         raise ManifestError(f"{path}: {values.size} values where its header says {shape}; download it again")
     return values.reshape(shape)

@@ -22,6 +22,7 @@ from la_medical.manifest.sources.official_tables import need_file
 from la_medical.manifest.table import Manifest
 
 _VALUES = {"0": "background", "1": "pancreas", "2": "cancer"}
+_ENTRIES = {"training": "an object with the paths 'image' and 'label'", "test": "the path of an image"}
 
 
 def read(root: Path, *, card: SourceCard | None = None, check_files: bool = True, unlabelled: bool = False) -> Manifest:
@@ -52,6 +53,13 @@ def _entries(about: dict[str, Any], key: str, path: Path) -> list[Any]:
     entries = about.get(key)
     if not isinstance(entries, list) or (key == "training" and not entries):
         raise ManifestError(f"{path}: no list {key!r} of cases")
+    for entry in entries:
+        if key == "training":
+            whole = isinstance(entry, dict) and all(isinstance(entry.get(name), str) for name in ("image", "label"))
+        else:
+            whole = isinstance(entry, str)
+        if not whole:
+            raise ManifestError(f"{path}: {key!r} lists {entry!r}; expected {_ENTRIES[key]}")
     return entries
 
 

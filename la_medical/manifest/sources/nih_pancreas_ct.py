@@ -45,11 +45,12 @@ def read(
     card = card or load_card("nih_pancreas_ct")
     volumes = files_below(root, VOLUME_SUFFIXES)
     labels = {found[1]: name for name in volumes if (found := _LABEL.match(name.rsplit("/", 1)[-1]))}
-    if not labels:
-        raise ManifestError(f"{root}: no label0001.nii.gz ... there; get TCIA_pancreas_labels too")
     images = _images(root, [name for name in volumes if name not in set(labels.values())])
+    numbers = sorted(set(labels) - set(WITHDRAWN))
+    if not numbers:
+        raise ManifestError(f"{root}: no label0001.nii.gz ... there; get TCIA_pancreas_labels too")
     rows = []
-    for number in sorted(set(labels) - set(WITHDRAWN)):
+    for number in numbers:
         usual = f"PANCREAS_{number}"
         rows.append(
             {

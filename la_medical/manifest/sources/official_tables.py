@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from la_medical.errors import ManifestError
+from la_medical.errors import ManifestError, one_line
+
+DAMAGED = (OSError, EOFError, ValueError, zlib.error)
+"""What reading raises for a file that is cut short, damaged, or not of the kind that its name says."""
 
 
 def find_file(root: Path, *names: str) -> Path | None:
@@ -33,21 +39,32 @@ def need_file(root: Path, *names: str) -> Path:
 
 def read_table(path: Path, columns: Sequence[str] = (), *, separator: str = ",") -> pd.DataFrame:
     """A table of text, blank where blank, with at least `columns`; raises `ManifestError`."""
-    try:
-        table = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            encoding="utf-8-sig",
-            index_col=False,
-        )
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
+    table = read_rows(path, sep=separator, na_filter=False)
     need_columns(table, columns, path)
     if table.empty:
         raise ManifestError(f"{path}: no rows")
+    return table
+
+
+def read_rows(path: Path, **options: Any) -> pd.DataFrame:
+    """`pandas.read_csv` with `options`, all as text; raises `ManifestError`, also where rows hold too many values."""
+    given: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig", "index_col": False}
+    given |= options
+    try:
+        with warnings.catch_warnings(record=True) as longer:
+            warnings.simplefilter("always", pd.errors.ParserWarning)
+            table = pd.read_csv(path, **given)
+        if longer:  # more values than columns; blank ones are a comma at the end of each row
+            given |= {"header": None, "names": None, "skiprows": 1}
+            rest = pd.read_csv(path, **given).iloc[:, len(table.columns) :].fillna("")
+            if not rest.eq("").all(axis=None):
+                raise ManifestError(
+                    f"{path}: rows hold more values than there are columns; put a text that holds a comma in quotes"
+                )
+    except ManifestError:
+        raise
+    except DAMAGED as error:
+        raise ManifestError(f"{path}: cannot be read as a table ({one_line(str(error))})") from error
     return table
 
 
@@ -87,6 +104,6 @@ def read_lines(path: Path) -> list[str]:
         if path.suffix == ".gz":
             content = gzip.decompress(content)
         text = content.decode("utf-8-sig")
-    except (UnicodeDecodeError, OSError, EOFError) as error:
+    except DAMAGED as error:
         raise ManifestError(f"{path}: cannot be read as a list ({error})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]

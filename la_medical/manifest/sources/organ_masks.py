@@ -7,6 +7,8 @@ A file that is absent is not an empty mask: its class is unknown in that case.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,9 +66,9 @@ def organ_manifest(
 ) -> Manifest:
     """Merge the masks of each case into `<masks_out>/<case_id>.nii.gz` and make the manifest.
 
-    A merged map newer than all its parts is kept, so an interrupted run goes on. With `check_files` False no mask is
-    read. `reference`: as in `labelled_volumes.volume_manifest`, for those of its classes that are merged.
-    Raises `ManifestError` and `LabelError`.
+    A merged map of the same parts and classes that is newer than all its parts is kept, so an interrupted run goes on.
+    With `check_files` False no mask is read. `reference`: as in `labelled_volumes.volume_manifest`, for those of its
+    classes that are merged. Raises `ManifestError` and `LabelError`.
     """
     rows = pd.DataFrame([dict(case.row) for case in cases])
     rows["mask"] = ""
@@ -119,12 +121,13 @@ def _parts(folder: Path | None, classes: Sequence[str], space: LabelSpace) -> di
 
 
 def _merged(parts: Mapping[str, list[Path]], classes: Sequence[str], out: Path) -> Path:
-    """Write the label map of bits, unless one newer than all its parts is there."""
-    newest = max(path.stat().st_mtime_ns for paths in parts.values() for path in paths)
-    if out.is_file() and out.stat().st_mtime_ns > newest:
-        return out
+    """Write the label map of bits, unless one of the same parts and classes that is newer than all parts is there."""
     import nibabel
 
+    made_of = _made_of(parts, classes)
+    newest = max(path.stat().st_mtime_ns for paths in parts.values() for path in paths)
+    if out.is_file() and out.stat().st_mtime_ns > newest and _description(out) == made_of:
+        return out
     first: NDArray[np.float64] | None = None
     merged: NDArray[np.uint8] | None = None
     for name, paths in parts.items():
@@ -139,6 +142,25 @@ def _merged(parts: Mapping[str, list[Path]], classes: Sequence[str], out: Path) 
             if present.shape != merged.shape or not np.allclose(volume.affine, first, atol=1e-3):
                 raise ManifestError(f"{path}: lies on another grid than the other masks of its case")
             merged |= present.astype(np.uint8) << np.uint8(list(classes).index(name))
+    image = nibabel.Nifti1Image(merged, first)
+    image.header["descrip"] = made_of
     with written_whole(out) as temporary:
-        nibabel.save(nibabel.Nifti1Image(merged, first), temporary)
+        nibabel.save(image, temporary)
     return out
+
+
+def _made_of(parts: Mapping[str, list[Path]], classes: Sequence[str]) -> str:
+    """What a merged map's header says: other classes give its values another meaning. At most 79 characters."""
+    named = {name: [path.name for path in paths] for name, paths in parts.items()}
+    digest = hashlib.sha256(json.dumps([list(classes), named]).encode()).hexdigest()
+    return f"bits of classes {digest[:32]}"
+
+
+def _description(path: Path) -> str:
+    """`descrip` of a NIfTI file; blank where it cannot be read, so that it is written again."""
+    import nibabel
+
+    try:
+        return bytes(nibabel.load(path).header["descrip"].item()).decode("latin1")
+    except Exception:  # nibabel, gzip and zlib each have their own way to say a file is damaged
+        return ""

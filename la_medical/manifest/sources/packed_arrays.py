@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from la_medical.errors import ManifestError
 from la_medical.labels.space import LabelSpace
 from la_medical.manifest.card import SourceCard
+from la_medical.manifest.sources.official_tables import DAMAGED
 from la_medical.manifest.sources.unpacked_images import png_name, write_pngs
 from la_medical.manifest.table import LABEL_PREFIX, Manifest, from_columns
 
@@ -30,18 +32,38 @@ class PackedSplit:
 def read_npz(path: Path) -> Mapping[str, NDArray]:
     """All arrays of an `.npz` without pickled objects; raises `ManifestError`."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as packed:
+        with path.open("rb") as stream, NpzFile(stream, allow_pickle=False) as packed:
             return {name: packed[name] for name in packed.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (*DAMAGED, zipfile.BadZipFile) as error:
         raise ManifestError(f"{path}: cannot be read as .npz ({error}); download it again") from error
+
+
+def read_splits(path: Path) -> dict[str, tuple[NDArray, NDArray]]:
+    """Images and labels of each split of an `.npz` with MedMNIST's keys; raises `ManifestError`."""
+    arrays = read_npz(path)
+    splits = [split for split in ("train", "val", "test") if f"{split}_images" in arrays]
+    needed = [f"{split}_labels" for split in splits] or ["train_images"]
+    absent = [name for name in needed if name not in arrays]
+    if absent:
+        held = ", ".join(arrays) or "nothing"
+        raise ManifestError(
+            f"{path}: no array {absent[0]!r}; expected train_images, train_labels, ...; it holds {held}"
+        )
+    return {split: (arrays[f"{split}_images"], arrays[f"{split}_labels"]) for split in splits}
 
 
 def exclusive(labels: NDArray, classes: Sequence[str], where: str) -> pd.DataFrame:
     """(N, K) states from one class number a row; raises `ManifestError` for a number that is no class."""
     numbers = np.asarray(labels).reshape(-1)
-    if len(numbers) and (numbers.min() < 0 or numbers.max() >= len(classes)):
-        raise ManifestError(f"{where}: labels {numbers.min()} to {numbers.max()}; expected 0 to {len(classes) - 1}")
+    if wrong := no_class(numbers, len(classes)):
+        raise ManifestError(f"{where}: {wrong}; expected 0 to {len(classes) - 1}")
     return pd.DataFrame((numbers[:, None] == np.arange(len(classes))).astype(np.int8), columns=list(classes))
+
+
+def no_class(labels: NDArray, count: int) -> str:
+    """How a message shows the first of `labels` that is none of 0 to `count` - 1; blank where all are."""
+    wrong = labels if labels.dtype.kind not in "biuf" else labels[~np.isin(labels, np.arange(count))]
+    return repr(wrong.flat[0].item()) if wrong.size else ""
 
 
 def packed_manifest(

@@ -75,13 +75,10 @@ def _with_table(rows: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, dict[str,
     if path is None:
         return rows, {}
     table = read_workbook(path, (_KEY, _PATIENT, _LABEL, _LEVEL))
-    table[_KEY] = table[_KEY].str.strip()
-    twice = table[_KEY][table[_KEY].duplicated()]
-    if len(twice):
-        raise ManifestError(f"{path}: study {twice.iloc[0]} has two rows; expected one a study")
-    told = table_metadata(table, _KEY, rows["case_id"], (_PATIENT,))
+    told = table_metadata(table, _KEY, rows["case_id"], (_PATIENT,), path)
     diagnosis = states_of(told[_LABEL], _DIAGNOSES, f"{path}: {_LABEL}")
     told["origin"] = told[_LEVEL].map(lambda level: _ORIGINS.get(spelling_key(level), ""))
+    told = told.drop(columns=[name for name in told.columns if name in rows.columns])
     return pd.concat([rows, told.rename(columns={_LABEL: "diagnosis"})], axis=1), {"pdac": diagnosis}
 
 

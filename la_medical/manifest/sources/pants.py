@@ -78,7 +78,7 @@ def _with_table(cases: list[OrganCase], root: Path) -> tuple[list[OrganCase], di
     if path is None:
         return cases, {}
     table = read_workbook(path, (_KEY, _FLAG))
-    told = table_metadata(table, _KEY, [case.row["case_id"] for case in cases], ())
+    told = table_metadata(table, _KEY, [case.row["case_id"] for case in cases], (), path)
     flag = states_of(told[spelling_key(_FLAG)], {"1": 1, "0": 0, "1_0": 1, "0_0": 0}, f"{path}: {_FLAG}")
     told = told.drop(columns=[name for name in told.columns if name in cases[0].row])
     rows = told.rename(columns={spelling_key(_FLAG): "tumour_flag"}).to_dict("records")

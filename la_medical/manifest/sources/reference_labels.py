@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 
-from la_medical.errors import LabelError
+from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import spelling_key
 
 
@@ -39,9 +40,21 @@ def states_of(column: pd.Series, meanings: Mapping[str, int], where: str) -> pd.
     return keys.map(lambda key: meanings.get(key, pd.NA)).astype("Int8")
 
 
-def table_metadata(table: pd.DataFrame, key: str, cases: Sequence[str], left_out: Sequence[str]) -> pd.DataFrame:
-    """The other columns of `table` for `cases`, named in lower snake case, blank for a case that it does not list."""
-    kept = table.drop(columns=[key, *left_out]).set_axis(table[key], axis=0)
-    named = kept.rename(columns={name: spelling_key(str(name)) for name in kept.columns})
+def table_metadata(
+    table: pd.DataFrame, key: str, cases: Sequence[str], left_out: Sequence[str], path: Path
+) -> pd.DataFrame:
+    """The other columns of `table` for `cases`, named in lower snake case, blank for a case that it does not list.
+
+    Raises `ManifestError` naming `path` for a case with two rows, and for two columns that have one name then.
+    """
+    ids = table[key].str.strip()
+    twice = ids[ids.duplicated() & (ids != "")]
+    if len(twice):
+        raise ManifestError(f"{path}: {key} {twice.iloc[0]} has two rows; expected one")
+    kept = table.drop(columns=[key, *left_out]).set_axis(ids, axis=0)[(ids != "").to_numpy()]
+    named = kept.set_axis([spelling_key(str(name)) for name in kept.columns], axis=1)
     named = named.loc[:, [name != "" and not name.startswith("unnamed") for name in named.columns]]
+    alike = named.columns[named.columns.duplicated()]
+    if len(alike):
+        raise ManifestError(f"{path}: two columns are called {alike[0]!r}; rename one")
     return named.reindex(list(cases)).fillna("").reset_index(drop=True)

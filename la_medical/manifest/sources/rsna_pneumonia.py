@@ -74,7 +74,7 @@ def _detailed(root: Path, targets: pd.Series) -> pd.Series | None:
     path = find_file(root, "stage_2_detailed_class_info.csv", "stage_1_detailed_class_info.csv")
     if path is None:
         return None
-    classes = _one_each(read_table(path, ("patientId", "class")), "class", path).reindex(targets.index)
+    classes = _one_each(read_table(path, ("patientId", "class")), "class", path).reindex(targets.index, fill_value="")
     wrong = classes[~classes.isin(list(_CLASSES))]
     if len(wrong):
         raise ManifestError(f"{path}: image {wrong.index[0]}: class {wrong.iloc[0]!r}; expected {', '.join(_CLASSES)}")

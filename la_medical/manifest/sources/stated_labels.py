@@ -7,11 +7,31 @@ from typing import Any
 
 import pandas as pd
 
-from la_medical.errors import LabelError
-from la_medical.labels.space import LabelSpace
+from la_medical.errors import LabelError, ManifestError
+from la_medical.labels.space import LabelClass, LabelSpace, spelling_key
 from la_medical.manifest.table import LABEL_PREFIX
 
 STATES = {"": pd.NA, "1": 1, "0": 0, "-1": -1, "1.0": 1, "0.0": 0, "-1.0": -1}
+
+
+def own_space(named: str, spellings: Iterable[str]) -> LabelSpace:
+    """The label space `named` of the classes that a source brings; a name that starts with a digit gets `class_`.
+
+    Raises `ManifestError` for two spellings of one name, and for one without a letter a to z or a digit.
+    """
+    names: dict[str, str] = {}
+    for spelling in spellings:
+        key = spelling_key(spelling)
+        if not key:
+            raise ManifestError(f"class {spelling!r} has no letter a to z and no digit; rename it")
+        name = key if key[0].isalpha() else f"class_{key}"
+        if name in names:
+            raise ManifestError(f"{names[name]!r} and {spelling!r} spell the same class; rename one")
+        names[name] = spelling
+    return LabelSpace(
+        name=named,
+        classes=tuple(LabelClass(name, display=spelling, synonyms=(spelling,)) for name, spelling in names.items()),
+    )
 
 
 def stated(column: pd.Series, where: str) -> pd.Series:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from la_medical.artifacts import written_whole
 from la_medical.errors import GeometryError, ManifestError
-from la_medical.manifest.sources.mask_values import read_mask
 
 SOFT_TISSUE_HU = (-50, 250)
 """The median of the image under a mask of an organ lies between these, or the mask lies elsewhere."""
@@ -45,7 +44,7 @@ def mask_on_image(label: Path, image: Path, out: Path, *, published: str) -> Pat
     """
     if out.is_file() and out.stat().st_mtime_ns > label.stat().st_mtime_ns:
         return out
-    array, own = read_mask(label), _affine(label)
+    array, own = _nifti(label)
     values, affine, in_pixel_order = _dicom(image) if image.is_dir() else (*_nifti(image), None)
     if array.shape != values.shape:
         raise GeometryError(f"{label}: {array.shape} voxels on {values.shape} of {image}; expected those of its scan")
@@ -99,20 +98,14 @@ def _against(one: str, other: str) -> Axes:
     return tuple(axis for axis, (code, there) in enumerate(zip(one, other, strict=True)) if code != there)
 
 
-def _affine(path: Path) -> Affine:
-    import nibabel
-
-    return np.asarray(nibabel.load(path).affine, dtype=np.float64)
-
-
-def _nifti(image: Path) -> tuple[NDArray, Affine]:
+def _nifti(path: Path) -> tuple[NDArray, Affine]:
     import nibabel
 
     try:
-        volume = nibabel.load(image)
+        volume = nibabel.load(path)
         return np.asanyarray(volume.dataobj), np.asarray(volume.affine, dtype=np.float64)
     except Exception as error:  # nibabel, gzip and zlib each have their own way to say a file is damaged
-        raise ManifestError(f"{image}: cannot be read ({' '.join(str(error).split())})") from error
+        raise ManifestError(f"{path}: cannot be read as NIfTI ({' '.join(str(error).split())})") from error
 
 
 def _dicom(folder: Path) -> tuple[NDArray, Affine, Axes]:
@@ -121,6 +114,8 @@ def _dicom(folder: Path) -> tuple[NDArray, Affine, Axes]:
     from la_medical.dicom.volume import series_stack
 
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    if not files:
+        raise ManifestError(f"{folder}: no files; expected those of one DICOM series")
     numbers = [piece.record.instance_number for piece in series_stack(files).slices]
     volume = read_volume(files)
     known = [number for number in numbers if number is not None]

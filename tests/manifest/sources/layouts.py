@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel
@@ -10,6 +11,13 @@ import pandas as pd
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+DAMAGED_GZIPS = {
+    "no gzip": b"plain",
+    "cut short": gzip.compress(b"0123456789")[:-9],
+    "overwritten": gzip.compress(b"0123456789")[:10] + b"\xff" * 20,
+}
+"""What is left of a `.gz` after a broken download: each kind raises another error where it is read."""
 
 
 def text(path: Path, content: str) -> Path:

@@ -97,6 +97,9 @@ def test_validation_keeps_patients_whole_and_stays_when_rows_are_added(root):
         ("Cardiomegaly|Emphysema", "Cardiomegaly|No Finding", LabelError, "says No Finding beside a finding"),
         ("Image Index", "Image", ManifestError, "its header starts with 'Image'"),
         (",57,M,PA,2682,2749,0.143,0.143", "", ManifestError, "row 2 is cut short"),
+        ("\n".join(["", *ROWS]), "", ManifestError, "no rows"),
+        ("0.143,0.143\n00000001_001", "0.143,0.143,,x\n00000001_001", ManifestError, "rows hold more values"),
+        ("Cardiomegaly|Emphysema", "COVID-19", LabelError, "'covid19' in 'COVID-19' is not among the classes of its"),
     ],
 )
 def test_damaged_tables_are_refused(root, old, new, error, message):
@@ -104,6 +107,29 @@ def test_damaged_tables_are_refused(root, old, new, error, message):
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(error, match=message):
         read_source("chestxray14", root)
+
+
+def test_a_table_that_is_empty_or_no_text_is_refused(root):
+    path = root / "Data_Entry_2017_v2020.csv"
+    path.write_bytes(b"")
+    with pytest.raises(ManifestError, match=r"cannot be read as a table \(No columns"):
+        read_source("chestxray14", root)
+    path.write_bytes("\n".join([HEADER, *ROWS]).replace("Hernia", "Herniä").encode("latin1"))
+    with pytest.raises(ManifestError, match=r"cannot be read as a table \('utf-8' codec"):
+        read_source("chestxray14", root)
+
+
+def test_the_table_alone_has_no_split_and_names_images_as_published(root):
+    manifest = read_source("chestxray14", root / "Data_Entry_2017_v2020.csv")
+    assert set(column(manifest, "split").values()) == {""}
+    assert column(manifest, "image")["00000003_000"] == "images/00000003_000.png"
+    assert manifest.root == root
+
+
+@pytest.mark.parametrize("fraction", [1, -0.1, float("nan")])
+def test_a_validation_part_that_is_no_fraction_is_refused(root, fraction):
+    with pytest.raises(ManifestError, match=r"--val-fraction .*: expected 0 \(none\) up to, not including, 1"):
+        read_source("chestxray14", root, val_fraction=fraction)
 
 
 def test_an_image_in_both_lists_is_refused(root):

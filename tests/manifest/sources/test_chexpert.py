@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 
 from la_medical.errors import LabelError, ManifestError
@@ -64,3 +66,19 @@ def test_bad_paths_and_labels_are_refused(root):
     path.write_text(good.replace("Fracture", "Broken"))
     with pytest.raises(ManifestError, match="no column 'Fracture'"):
         read_source("chexpert", root)
+
+
+def test_one_packed_table_alone(root):
+    packed = root / "valid.csv.gz"
+    packed.write_bytes(gzip.compress((root / "valid.csv").read_bytes()))
+    (root / "valid.csv").unlink()
+    whole = read_source("chexpert", root)
+    assert sorted(column(whole, "split").values()) == ["train", "train", "train", "val"]
+    alone = read_source("chexpert", packed)
+    assert column(alone, "split") == {"valid_patient64541_study1_view1_frontal": "val"}
+    assert alone.root == root
+
+
+def test_a_folder_without_its_tables_is_refused(root):
+    with pytest.raises(ManifestError, match=r"expected train\.csv or valid\.csv there; give the folder CheXpert-v1\.0"):
+        read_source("chexpert", root / "train")

@@ -66,3 +66,11 @@ def test_damaged_lists_are_refused(two_class):
     text(two_class / "train_COVIDx8A.txt", good)
     with pytest.raises(ManifestError, match="lists of several versions"):
         read_source("covidx", two_class)
+
+
+def test_lists_that_are_absent_or_empty_are_refused(tmp_path):
+    with pytest.raises(ManifestError, match=r"expected train\.txt and test\.txt"):
+        read_source("covidx", tmp_path)
+    text(tmp_path / "train.txt", "\r\n")
+    with pytest.raises(ManifestError, match=r"train\.txt: no lines"):
+        read_source("covidx", tmp_path)

@@ -4,7 +4,7 @@ import pytest
 
 from la_medical.dicom.segmentation import write_seg
 from la_medical.errors import LabelError, ManifestError
-from la_medical.labels import LabelSpace
+from la_medical.labels import LabelClass, LabelSpace
 from la_medical.manifest.sources import read_source
 from tests.dicom.made_series import ct_series, hounsfield
 from tests.manifest.sources.layouts import states, text
@@ -108,6 +108,78 @@ def test_tables_that_do_not_fit_are_refused(tree, rows, error, message):
     text(tree / "pathology.csv", "patient_id,diagnosis\n" + rows)
     with pytest.raises(error, match=message):
         read_source("hospital_dicom", tree / "pacs", pathology=tree / "pathology.csv", images_out=tree / "out")
+
+
+def segmentation(path, source, space=SPACE, **drawn):
+    """A SEG with a segment for each name, drawn in one voxel each."""
+    maps = {name: np.zeros((8, 6, SLICES), np.uint8) for name in drawn}
+    for name, voxel in drawn.items():
+        maps[name][voxel] = 1
+    write_seg(path, maps, source=source, space=space, kind="binary")
+
+
+def own_segment(path, source):
+    """A SEG with one segment, called Region 7, in voxel (1, 1, 1)."""
+    code = ("85756007", "SCT", "Tissue")
+    label = LabelClass("region_7", display="Region 7", codes={"category": code, "type": code})
+    segmentation(path, source, LabelSpace("own", (label,)), region_7=(1, 1, 1))
+
+
+def test_each_series_of_a_study_that_was_drawn_on_is_a_case(tree):
+    import pydicom
+
+    second = patient(tree / "pacs", 4)
+    for file in second:
+        dataset = pydicom.dcmread(file)
+        dataset.PatientID, dataset.StudyInstanceUID = "P1", "1.2.3.1.1"
+        dataset.save_as(file)
+    segmentation(tree / "pacs" / "seg" / "b", second, cyst=(2, 2, 2))
+    manifest = read_source("hospital_dicom", tree / "pacs", images_out=tree / "out")
+    rows = manifest.table[manifest.table["patient_id"] == "P1"].set_index("series_uid")
+    assert sorted(rows.index) == ["1.2.3.1.10", "1.2.3.4.10"]
+    assert rows["study_uid"].unique().tolist() == ["1.2.3.1.1"]
+    assert rows.loc["1.2.3.1.10", "label.pdac"] == 1
+    assert rows.loc["1.2.3.4.10", "label.cyst"] == 1
+    assert rows["label.pdac"].notna().sum() == rows["label.cyst"].notna().sum() == 1
+
+
+@pytest.mark.parametrize("segments", ["Region 7=cyst", {"Region 7": "IPMN"}])
+def test_segments_that_the_label_space_does_not_know_are_explained(tree, segments):
+    own_segment(tree / "pacs" / "seg" / "b", sorted((tree / "pacs" / "any3").iterdir()))
+    manifest = read_source("hospital_dicom", tree / "pacs", images_out=tree / "out", segments=segments)
+    assert states(manifest, by_patient(manifest)["P3"], "cyst") == (1,)
+    assert set(manifest.table["segments_left_out"]) == {""}
+
+
+def test_segments_that_nobody_explains_are_listed_and_with_a_key_only_counted(tree):
+    own_segment(tree / "pacs" / "seg" / "b", sorted((tree / "pacs" / "any3").iterdir()))
+    plain = read_source("hospital_dicom", tree / "pacs", images_out=tree / "a")
+    assert sorted(plain.table["segments_left_out"]) == ["", "", "Region 7"]
+    (tree / "key").write_text("0123456789abcdef")
+    keyed = read_source("hospital_dicom", tree / "pacs", images_out=tree / "b", pseudonymise=tree / "key")
+    assert sorted(keyed.table["segments_left_out"]) == ["", "", "1 segments, names withheld"]
+
+
+def test_a_segment_beyond_the_first_eight_classes_is_refused(tree):
+    segmentation(tree / "pacs" / "seg" / "b", sorted((tree / "pacs" / "any3").iterdir()), liver=(2, 2, 2))
+    with pytest.raises(
+        ManifestError, match="a segment is 'liver', which is not among the first 8 classes of label space"
+    ):
+        read_source("hospital_dicom", tree / "pacs", images_out=tree / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"images_out": None}, ManifestError, "writes volumes as NIfTI; say where with --images-out"),
+        ({"segments": "GTV"}, ManifestError, "--segments 'GTV': expected NAME=class, several joined by commas"),
+        ({"segments": "=pdac"}, ManifestError, "--segments '=pdac': expected NAME=class"),
+        ({"segments": "GTV=pdca"}, LabelError, "'pdca' is no class of label space pancreatic_ct"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(tree, options, error, message):
+    with pytest.raises(error, match=message):
+        read_source("hospital_dicom", tree / "pacs", **{"images_out": tree / "out", **options})
 
 
 @pytest.mark.data

@@ -62,3 +62,9 @@ def test_other_folders_are_refused(root):
         read_source("kermany", root)
     with pytest.raises(ManifestError, match="expected the folders train and test"):
         read_source("kermany", root / "chest_xray" / "val")
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    (tmp_path / "train" / "NORMAL").mkdir(parents=True)
+    with pytest.raises(ManifestError, match="no images in train/NORMAL, train/PNEUMONIA"):
+        read_source("kermany", tmp_path)

@@ -57,3 +57,25 @@ def test_another_labeler_and_wrong_ones(root):
         read_source("mimic_cxr", root, labeler="mine")
     with pytest.raises(ManifestError, match="negbio"):
         read_source("mimic_cxr", root, labeler="negbio")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "message"),
+    [
+        (
+            "split",
+            ["dicom_id,study_id,subject_id,split", f"{ONE},1,10,valid"],
+            "split 'valid'; expected train, validate",
+        ),
+        (
+            "chexpert",
+            ["study_id," + LABELS.replace("Edema,", ""), "1" + "," * 13],
+            "no column 'Edema'; expected the 14",
+        ),
+        ("chexpert", ["study_id," + LABELS, *["50414267" + "," * 14] * 2], "study 50414267 has two rows; expected one"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(root, name, lines, message):
+    pack(root / f"mimic-cxr-2.0.0-{name}.csv.gz", *lines)
+    with pytest.raises(ManifestError, match=message):
+        read_source("mimic_cxr", root)

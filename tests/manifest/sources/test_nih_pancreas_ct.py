@@ -124,6 +124,53 @@ def test_nih_labels_that_cannot_be_placed_are_refused(tmp_path):
     assert states(alone, "nih_pancreas_0001", "pdac", "pancreas") == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"), [((1, 1), "80 HU or 80 HU"), ((), "nothing or nothing")], ids=["organ", "empty mask"]
+)
+def test_an_image_that_is_alike_everywhere_cannot_decide(tmp_path, values, said):
+    """The published order of voxels (to the left, front, feet) is not what this header says."""
+    volume(tmp_path / "PANCREAS_0003.nii.gz", [80] * 64, dtype=np.int16)
+    volume(tmp_path / "label0003.nii.gz", values, affine=np.diag([-1.0, -1, 1, 1]))
+    with pytest.raises(GeometryError, match=rf"disagree, and the image cannot decide \({said}\)"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+
+
+def test_an_image_whose_axes_are_in_another_order_is_refused(tmp_path):
+    volume(tmp_path / "PANCREAS_0003.nii.gz", (80,), affine=np.eye(4)[[2, 0, 1, 3]])
+    volume(tmp_path / "label0003.nii.gz", (1,))
+    with pytest.raises(GeometryError, match=r"PANCREAS_0003\.nii\.gz: axes run A, S, R; expected an axial volume"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+
+
+def test_files_that_are_no_nifti_are_refused(tmp_path):
+    volume(tmp_path / "label0003.nii.gz", (1,))
+    (tmp_path / "PANCREAS_0003.nii.gz").write_bytes(b"damaged")
+    with pytest.raises(ManifestError, match=r"PANCREAS_0003\.nii\.gz: cannot be read as NIfTI"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+    volume(tmp_path / "PANCREAS_0003.nii.gz", (80,))
+    (tmp_path / "label0003.nii.gz").rename(tmp_path / "label0003.nrrd")
+    with pytest.raises(ManifestError, match=r"label0003\.nrrd: cannot be read as NIfTI"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+
+
+def test_scans_that_are_not_one_series_are_refused(tmp_path):
+    scan = tmp_path / "PANCREAS_0001"
+    scan.mkdir()
+    nih_label(tmp_path / "label0001.nii.gz", nih_scan(tmp_path / "elsewhere"))
+    with pytest.raises(ManifestError, match="PANCREAS_0001: no files; expected those of one DICOM series"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+    for part in ("a", "b"):
+        nih_scan(scan / part)
+    with pytest.raises(ManifestError, match="PANCREAS_0001: 2 folders of slices; expected one series a patient"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+
+
+def test_labels_of_withdrawn_scans_alone_are_refused(tmp_path):
+    volume(tmp_path / "label0025.nii.gz", (1,))
+    with pytest.raises(ManifestError, match=r"no label0001\.nii\.gz \.\.\. there"):
+        read_source("nih_pancreas_ct", tmp_path, masks_out=tmp_path / "out")
+
+
 def test_nih_labels_that_lie_there_already_are_used_as_they_are(tmp_path):
     affine = np.diag([-0.7, -0.8, 2.5, 1.0])
     volume(tmp_path / "PANCREAS_0003.nii.gz", (80,), affine=affine)

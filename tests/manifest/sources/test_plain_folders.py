@@ -3,6 +3,7 @@
 import pytest
 
 from la_medical.errors import LabelError, ManifestError
+from la_medical.manifest import SourceCard
 from la_medical.manifest.sources import read_source
 from la_medical.phantoms.chest_xray import write_sources
 from tests.manifest.sources.layouts import column, image, states, text
@@ -49,6 +50,20 @@ def test_folders_that_cannot_be_meant(tmp_path):
         read_source("class_folders", tmp_path / "c", patient_pattern="p")
 
 
+def test_a_folder_without_images_and_a_pattern_that_is_none_are_refused(tmp_path):
+    with pytest.raises(ManifestError, match="no images; expected one folder a class"):
+        read_source("class_folders", tmp_path)
+    image(tmp_path / "cat" / "1.png")
+    with pytest.raises(ManifestError, match=r"--patient-pattern '\(': no regular expression \(missing \)"):
+        read_source("class_folders", tmp_path, patient_pattern="(")
+
+
+def test_a_class_without_a_letter_or_digit_is_refused(tmp_path):
+    image(tmp_path / "--" / "1.png")
+    with pytest.raises(ManifestError, match="class '--' has no letter a to z and no digit; rename it"):
+        read_source("class_folders", tmp_path)
+
+
 def test_names_alike_after_cleaning_stay_apart(tmp_path):
     image(tmp_path / "x" / "a b.png")
     image(tmp_path / "x" / "a_b.png")
@@ -86,6 +101,42 @@ def test_a_table_with_one_class_column(tmp_path):
     assert states(manifest, "x_3", "pdac", "cyst") == (1, 1)
 
 
+def test_a_class_spelled_in_two_ways_is_one_class(tmp_path):
+    text(tmp_path / "t.csv", "image,diagnosis\n1.png,PDAC\n2.png,pdac\n3.png,IPMN\n")
+    options = {"class_column": "diagnosis", "check_files": False}
+    manifest = read_source("image_table", tmp_path, label_space="pancreatic_ct", **options)
+    assert [states(manifest, case, "pdac", "cyst") for case in "123"] == [(1, 0), (1, 0), (0, 1)]
+    with pytest.raises(ManifestError, match="'PDAC' and 'pdac' spell the same class; rename one"):
+        read_source("image_table", tmp_path, **options)
+
+
+def test_two_columns_of_one_class_are_refused(tmp_path):
+    text(tmp_path / "t.csv", "image,PDAC,label.pdac\n1.png,1,0\n")
+    with pytest.raises(LabelError, match=r"t\.csv: two columns hold the class 'pdac'; keep one"):
+        read_source("image_table", tmp_path, label_columns="PDAC,label.pdac", label_space="pancreatic_ct")
+
+
+def test_a_table_of_ones_own_classes_and_case_ids(tmp_path):
+    """The table is named, or is the only one in the folder, or is given in place of the folder."""
+    table = text(tmp_path / "images" / "t.csv", "case_id,image,label.Big Dog,label.7\nc1,1.png,1,0\n")
+    folder = image(tmp_path / "images" / "1.png").parent
+    for root, options in ((folder, {}), (table, {}), (folder, {"table": table})):
+        manifest = read_source("image_table", root, **options)
+        assert manifest.classes == ("big_dog", "class_7")
+        assert states(manifest, "c1", "big_dog", "class_7") == (1, 0)
+        assert manifest.root == folder
+        assert set(manifest.table["source"]) == {"images"}
+
+
+def test_a_folder_with_no_or_several_tables_is_refused(tmp_path):
+    with pytest.raises(ManifestError, match=r"expected one \.csv there, found none; name it with --table"):
+        read_source("image_table", tmp_path)
+    for name in ("a.csv", "b.csv"):
+        text(tmp_path / name, "image\n1.png\n")
+    with pytest.raises(ManifestError, match=r"found a\.csv, b\.csv; name it with --table"):
+        read_source("image_table", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "error", "message"),
     [
@@ -93,6 +144,9 @@ def test_a_table_with_one_class_column(tmp_path):
         ("image,split\na.png,trian\n", ManifestError, "split 'trian' in row 2"),
         ("file\na.png\n", ManifestError, "no column 'image'"),
         ("image\n", ManifestError, "no rows"),
+        ("", ManifestError, "cannot be read as a table"),
+        ("image,label.mass\na, b.png,1\n", ManifestError, "rows hold more values than there are columns; put a text"),
+        ("image,label.mass\na.png,1\nb, c.png,1\n", ManifestError, "Expected 2 fields in line 3, saw 3"),
     ],
 )
 def test_bad_tables(tmp_path, content, error, message):
@@ -111,6 +165,17 @@ def test_phantoms_are_read_with_the_card_that_lies_there(tmp_path):
     card.write_text(card.read_text().replace("phantom: true", "phantom: false"))
     with pytest.raises(ManifestError, match="not marked phantom"):
         read_source("phantom", folder)
+
+
+def test_phantoms_with_masks_and_a_card_of_ones_own(tmp_path):
+    text(tmp_path / "labels.csv", "case_id,image,mask,label.pdac\np1,p1.nii.gz,m1.nii.gz,1\n")
+    card = SourceCard(name="phantom_mine", label_space="pancreatic_ct", classes=("pdac",), phantom=True)
+    manifest = read_source("phantom", tmp_path, card=card, check_files=False)
+    assert column(manifest, "source") == {"p1": "phantom_mine"}
+    assert states(manifest, "p1", "pdac") == (1,)
+    text(tmp_path / "p1.nii.gz", "x")
+    with pytest.raises(ManifestError, match=r"1 of 1 mask files are missing, the first is m1\.nii\.gz"):
+        read_source("phantom", tmp_path, card=card)
 
 
 def test_unknown_sources_and_options_have_a_hint(tmp_path):

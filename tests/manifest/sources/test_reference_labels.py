@@ -84,3 +84,46 @@ def test_pants_metadata_and_its_tumour_flag(tmp_path):
     assert column(manifest, "tumour_flag")["PanTS_00000002"] == "1"
     assert column(manifest, "ct_phase")["PanTS_00000001"] == "venous"
     assert column(manifest, "age") == {f"PanTS_{n:08d}": "63" if n == 1 else "" for n in lesions}
+
+
+@pytest.fixture
+def pants(tmp_path):
+    volume(tmp_path / "ImageTr/P1/ct.nii.gz")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "message"),
+    [
+        (["PanTS ID", "tumor?"], [("P1", 1), ("P1 ", 0)], "PanTS ID P1 has two rows; expected one"),
+        (["PanTS ID", "tumor?", "Sex", "sex"], [("P1", 1, "F", "F")], "two columns are called 'sex'; rename one"),
+        (["PanTS ID", "tumor?"], [], r"metadata\.xlsx: no rows"),
+        (["PanTS ID", "tumor?"], [("", None)], r"metadata\.xlsx: no rows"),
+    ],
+)
+def test_tables_that_cannot_be_meant_are_refused(pants, columns, rows, message):
+    workbook(pants / "metadata.xlsx", columns, rows)
+    with pytest.raises(ManifestError, match=message):
+        read_source("pants", pants, check_files=False)
+
+
+def test_ids_with_spaces_and_rows_without_one(pants):
+    rows = [(" P1", 1, "venous"), (None, None, "a note"), (None, None, "another")]
+    workbook(pants / "metadata.xlsx", ["PanTS ID", "tumor?", "ct phase"], rows)
+    manifest = read_source("pants", pants, check_files=False)
+    assert states(manifest, "P1", "tumour") == (1,)
+    assert column(manifest, "ct_phase") == {"P1": "venous"}
+
+
+def test_panoramas_table_as_csv_does_not_replace_columns_of_the_manifest(tmp_path):
+    volume(tmp_path / "batch_1/100001_00001_0000.nii.gz")
+    volume(tmp_path / "manual_labels/100001_00001.nii.gz", (4,))
+    head = "PANORAMA_patient_id,PANORAMA_study_id,label,level,image\n"
+    path = text(tmp_path / "clinical_information.csv", head + "100001,100001_00001,non-PDAC,NIH_dataset,photo.png\n")
+    manifest = read_source("panorama", tmp_path)
+    assert column(manifest, "image") == {"100001_00001": "batch_1/100001_00001_0000.nii.gz"}
+    assert column(manifest, "diagnosis") == {"100001_00001": "non-PDAC"}
+    assert column(manifest, "origin") == {"100001_00001": "nih_pancreas_ct"}
+    path.write_text(path.read_text() + "100001,100001_00001,PDAC,radiology,\n")
+    with pytest.raises(ManifestError, match="PANORAMA_study_id 100001_00001 has two rows; expected one"):
+        read_source("panorama", tmp_path)

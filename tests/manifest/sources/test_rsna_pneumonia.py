@@ -54,6 +54,17 @@ def test_without_the_class_table_less_is_known(root):
 
 
 @pytest.mark.parametrize(
+    ("new", "message"),
+    [(f"{B},normal", f"image {B}: class 'normal'; expected Lung Opacity"), ("", f"image {B}: class ''; expected Lung")],
+)
+def test_a_class_table_with_another_class_or_without_an_image_is_refused(root, new, message):
+    path = root / "stage_2_detailed_class_info.csv"
+    path.write_text(path.read_text().replace(f"{B},Normal", new))
+    with pytest.raises(ManifestError, match=message):
+        read_source("rsna_pneumonia", root)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [(f"{C},562.0,152.0,256.0,453.0,1", f"{C},,,,,0", "differ in Target"), (f"{A},,,,,0", f"{A},,,,,2", "Target '2'"),
      (f"{A},,,,,0", f"{A},1,1,1,1,1", "disagrees with its Target")],

@@ -90,3 +90,21 @@ def test_a_missing_image_is_named(root):
     (root / "test" / f"{B}.dicom").unlink()
     with pytest.raises(ManifestError, match="1 of 2 image files are missing"):
         read_source("vindr_cxr", root)
+
+
+def test_a_table_without_a_class_is_refused(tmp_path):
+    text(tmp_path / "image_labels_train.csv", f"image_id,rad_id,COPD\n{A},R1,1\n")
+    with pytest.raises(ManifestError, match="no column for 'aortic_enlargement'; expected the 28 labels of VinDr-CXR"):
+        read_source("vindr_cxr", tmp_path, check_files=False)
+
+
+def test_a_box_of_a_class_that_this_release_does_not_box_is_refused(kaggle):
+    path = kaggle / "train.csv"
+    path.write_text(path.read_text().replace("Aortic enlargement", "Pneumonia"))
+    with pytest.raises(ManifestError, match="class 'pneumonia' is not among the box labels of this release"):
+        read_source("vindr_cxr", kaggle, check_files=False)
+
+
+def test_a_folder_without_tables_is_refused(tmp_path):
+    with pytest.raises(ManifestError, match=r"expected annotations/image_labels_train\.csv, or train\.csv of Kaggle"):
+        read_source("vindr_cxr", tmp_path)
