@@ -106,8 +106,7 @@ class Relations(nn.Module):
             if self.has_exclusions:
                 negative |= (count(self.exclusive, positive) > 0) & ~positive
         unknown = targets.new_full((), math.nan)
-        filled = torch.where(positive, 1.0, torch.where(negative, 0.0, unknown)).to(targets.dtype)
-        return torch.where(known, targets, filled)
+        return torch.where(known, targets, torch.where(positive, 1.0, torch.where(negative, 0.0, unknown)))
 
     def _fill_unions(self, positive: Tensor, negative: Tensor) -> None:
         """Apply the four union rules once, in place."""
