@@ -44,6 +44,15 @@ def test_a_union_whose_members_are_all_absent_in_one_sample_teaches_in_the_other
     assert dice.item() == pytest.approx(1 - (2 * one + 1) / (one + 1 + 1))
 
 
+def test_a_voxel_whose_members_are_all_absent_teaches_nothing_beside_one_that_does():
+    logits = torch.tensor([[[2.0, 1.0], [0.5, 0.5], [0.0, 0.0]]], dtype=torch.float64)
+    targets = torch.tensor([[[0.0, NAN], [0.0, NAN], [1.0, 1.0]]])
+    entropy, dice = union_terms(logits, targets, UNION)
+    alone = union_terms(logits[..., 1:], targets[..., 1:], UNION)
+    assert (entropy.item(), dice.item()) == pytest.approx((alone[0].item(), alone[1].item()))
+    assert entropy > 0 < dice
+
+
 @pytest.mark.parametrize("claimed", [1.0, 0.6, 0.5, 0.0])
 def test_a_member_known_to_be_present_explains_its_union(claimed):
     """Then the other member may be pushed down; otherwise, the union present and nobody raised, it is left alone."""
