@@ -28,17 +28,11 @@ def extract(probabilities: ProbabilityMap, maxima: NDArray[Any], protocol: Proto
         return _dynamic(probabilities, maxima, protocol)
     threshold: Any = protocol.threshold
     if protocol.extraction == "dynamic-fast":
-        threshold = probabilities.values(maxima.max()) / _factor(probabilities, protocol)
+        threshold = probabilities.values(maxima.max()) / protocol.dynamic_factor
         if not threshold > 0:
             return []
     raw = probabilities.raw_threshold(threshold)
     return components(probabilities.raw, raw, maxima, connectivity=protocol.connectivity)
-
-
-def _factor(probabilities: ProbabilityMap, protocol: Protocol) -> Any:
-    """The factor as the map's own kind of number: float32 values are divided in float32."""
-    kind = np.asarray(probabilities.values(np.zeros(1, dtype=probabilities.raw.dtype))).dtype.type
-    return kind(protocol.dynamic_factor)
 
 
 def _detection_map(probabilities: ProbabilityMap, maxima: NDArray[Any], protocol: Protocol) -> list[Component]:
@@ -64,11 +58,10 @@ def _dynamic(probabilities: ProbabilityMap, maxima: NDArray[Any], protocol: Prot
     """
     left = probabilities.raw.copy(order="F")
     lowest = probabilities.raw_threshold(LOWEST_MAXIMUM)
-    factor = _factor(probabilities, protocol)
     maxima = maxima.copy()
     taken: list[Component] = []
     while len(taken) < protocol.dynamic_lesions and maxima.max() >= lowest:
-        threshold = probabilities.raw_threshold(probabilities.values(maxima.max()) / factor)
+        threshold = probabilities.raw_threshold(probabilities.values(maxima.max()) / protocol.dynamic_factor)
         found = components(left, threshold, maxima, connectivity=protocol.connectivity)
         large = [one for one in found if one.voxels >= protocol.min_voxels]
         if not large:
@@ -84,12 +77,8 @@ def _dynamic(probabilities: ProbabilityMap, maxima: NDArray[Any], protocol: Prot
 
 def _touch(one: Component, other: Component) -> bool:
     """Whether two components share a voxel or are 26-neighbours."""
+    from scipy.ndimage import binary_dilation
+
+    grown = binary_dilation(np.pad(one.mask, 1), np.ones((3, 3, 3)))
     x, y, z = (start - 1 for start in one.start)
-    if Component((x, y, z), np.ones([size + 2 for size in one.mask.shape], dtype=bool), 0).shared(other) == 0:
-        return False
-    grown = np.zeros([size + 2 for size in one.mask.shape], dtype=bool)
-    for dx in range(3):
-        for dy in range(3):
-            for dz in range(3):
-                grown[dx : dx + one.mask.shape[0], dy : dy + one.mask.shape[1], dz : dz + one.mask.shape[2]] |= one.mask
-    return Component((x, y, z), grown, 0).shared(other) > 0
+    return Component((x, y, z), grown, one.voxels).shared(other) > 0

@@ -63,7 +63,6 @@ def _patient(
     there = [results[row.case_id] for row in members]
     answered = [one for one in there if one["prediction"] == OK]
     kinds = [one["prediction"] for one in there if one["prediction"] != OK]
-    used = answered or not kinds
     content: dict[str, Any] = {
         "patient_id": first.patient_id,
         "source": first.source,
@@ -71,7 +70,7 @@ def _patient(
         "cases": len(members),
         "case_ids": " ".join(row.case_id for row in members),
         "reference_class": _reference_class(has, unions),
-        "prediction": OK if used else FAILED if FAILED in kinds else MISSING,
+        "prediction": OK if answered else FAILED if FAILED in kinds else MISSING,
         "cases_without_prediction": len(kinds),
         "problem": "; ".join(dict.fromkeys(one["problem"] for one in there if one["problem"])),
         **{name: _described([row.describes.get(name, "") for row in members], name) for name in STRATA_COLUMNS},

@@ -173,3 +173,31 @@ def test_a_protocol_comes_back_from_its_content():
     assert protocol.min_voxels == 11
     with pytest.raises(PredictionError, match="unknown setting"):
         Protocol.from_dict({"speed": 3})
+
+
+@pytest.mark.parametrize(
+    ("candidate", "outcome"),
+    [
+        ((4, 8, 0.9), "tp"),  # centre 5.5, of voxel 6: the lesion's first
+        ((10, 13, 0.9), "tp"),  # centre 11: the lesion's last
+        ((10, 16, 0.9), "fp"),  # centre 12.5, of voxel 12: just beyond it
+        ((3, 7, 0.9), "fp"),  # centre 4.5
+    ],
+)
+def test_a_centre_in_a_voxel_of_the_lesion_has_no_distance(candidate, outcome):
+    """The lesion is voxels 6 to 11; half voxels are rounded to even ones."""
+    one = volume(candidate)
+    one[:, 1:, :] = one[:, :, 1:] = 0  # one row of voxels, so that the centre lies on it
+    mask = volume((6, 12, 1))
+    assert matched(one, mask, Protocol(match="centre", distance_mm=0.0))[1].outcome == [outcome]
+
+
+def test_a_centre_in_a_hole_of_the_lesion_is_as_far_as_its_rim():
+    """A ring around voxel (8, 2, 0), one voxel of 1 mm away."""
+    mask = np.zeros(SHAPE)
+    mask[7:10, 1:4, 0] = 1
+    mask[8, 2, 0] = 0
+    one = np.zeros(SHAPE, order="F")
+    one[8, 2, 0] = 0.9
+    assert matched(one, mask, Protocol(match="centre", distance_mm=0.99))[1].outcome == ["fp"]
+    assert matched(one, mask, Protocol(match="centre", distance_mm=1.0))[1].outcome == ["tp"]
