@@ -26,7 +26,14 @@ EQUIVALENT = Path(__file__).with_name("equivalent_mutants.yaml")
 ROOMS: dict[str, tuple[str, ...]] = {
     "losses": ("tests/losses/test_distributed.py",),
     "statistics": (),
-    "detection": ("tests/detection/test_phantom_hospital.py", "tests/detection/test_cohort.py"),
+    "detection": (
+        "tests/detection/test_phantom_hospital.py",
+        "tests/detection/test_cohort.py",
+        "tests/detection/test_brute_force_cohort.py",
+        "tests/detection/test_evaluate.py::test_two_parts_of_a_cohort_add_up_to_the_whole",
+        "tests/detection/test_evaluate.py::test_one_more_false_positive_never_raises_specificity",
+        "tests/detection/test_froc.py::test_monai_loses_the_lowest_threshold_and_agrees_everywhere_else",
+    ),
 }
 """Rooms, and those of their tests that take too long to be run for every mutant."""
 PRELOADED = {"losses": ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "torch.onnx")}
@@ -49,7 +56,7 @@ def prepare(room: str, folder: Path) -> None:
         assert not (REPOSITORY / "tests" / room / "conftest.py").exists()
         conftest.write_text("".join(f"import {name}\n" for name in PRELOADED[room]))
     arguments = ["-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile=ci", "-m", "not slow and not data"]
-    arguments += [f"--ignore={test}" for test in ROOMS[room]]
+    arguments += [f"--{'deselect' if '::' in test else 'ignore'}={test}" for test in ROOMS[room]]
     settings = {
         "source_paths": ["la_medical"],
         "only_mutate": [f"la_medical/{room}/*.py"],
