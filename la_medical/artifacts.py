@@ -59,6 +59,14 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{path}: not JSON ({error}); write it again with the command that made it") from error
 
 
+def read_object(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object; raises `InputError` as `read_json`, and for JSON that is a list or a single value."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds a {type(content).__name__}, expected an object; make it again")
+    return content
+
+
 def sha256_of_folder(path: str | Path) -> str:
     """Hex sha256 of the sorted list `<sha256>  <path below the folder>` of its files, one a line, as sha256sum has."""
     root = Path(path)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from la_medical.artifacts import read_json, sha256_of, write_json
+from la_medical.artifacts import read_object, sha256_of, write_json
 from la_medical.errors import PredictionError
 from la_medical.statistics import bootstrap, weighted
 from la_medical.statistics.paired_tests import (
@@ -85,7 +85,7 @@ def write_comparison(content: dict[str, Any], out: str | Path) -> None:
 def _read(folder: Path) -> pd.DataFrame:
     if not (folder / "metrics.json").is_file() or not (folder / "patients.parquet").is_file():
         raise PredictionError(f"{folder}: no metrics.json and patients.parquet; make them with `la-medical evaluate`")
-    stated = read_json(folder / "metrics.json").get("files", {}).get("patients.parquet")
+    stated = read_object(folder / "metrics.json").get("files", {}).get("patients.parquet")
     if stated != sha256_of(folder / "patients.parquet"):
         raise PredictionError(f"{folder}/patients.parquet changed after `evaluate` wrote it; run `evaluate` again")
     return pd.read_parquet(folder / "patients.parquet")
@@ -107,7 +107,7 @@ def _paired(one: pd.DataFrame, other: pd.DataFrame, name: str, a: Path, b: Path)
 
 def _differing(a: Path, b: Path) -> dict[str, list[Any]]:
     """Settings of `detect` that the two sides do not share: setting to its value for `a` and `b`."""
-    mine, theirs = (read_json(folder / "metrics.json").get("protocol", {}) for folder in (a, b))
+    mine, theirs = (read_object(folder / "metrics.json").get("protocol", {}) for folder in (a, b))
     return {
         key: [mine.get(key), theirs.get(key)] for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)
     }

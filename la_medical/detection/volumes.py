@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from la_medical.artifacts import read_json, write_json, written_whole
+from la_medical.artifacts import read_object, write_json, written_whole
 from la_medical.errors import PredictionError
 from la_medical.grid import Grid
 from la_medical.nifti import NiftiFile
@@ -108,7 +108,7 @@ def _name_channels(folder: Path, channels: Sequence[str]) -> None:
     names = folder / "labels.json"
     if not names.is_file():
         write_json(names, {"channels": list(channels)})
-    elif read_json(names).get("channels") != list(channels):
+    elif read_object(names).get("channels") != list(channels):
         raise PredictionError(f"{names} names other channels than {list(channels)}; write into an empty folder")
 
 

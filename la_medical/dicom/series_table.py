@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from la_medical.artifacts import read_json, sha256_of
+from la_medical.artifacts import read_object, sha256_of
 from la_medical.dicom.pseudonyms import Pseudonyms
 from la_medical.dicom.series_row import COLUMNS
 from la_medical.dicom.table_files import read_rows
@@ -30,7 +30,7 @@ def read_series_table(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     table = read_rows(path, COLUMNS)
     beside = path.with_suffix(".json")
-    if beside.is_file() and read_json(beside).get("sha256") != sha256_of(path):
+    if beside.is_file() and read_object(beside).get("sha256") != sha256_of(path):
         raise InputError(f"{beside} does not belong to {path.name}: the table was changed; run `la-medical scan` again")
     return table
 
@@ -38,7 +38,7 @@ def read_series_table(path: str | Path) -> pd.DataFrame:
 def table_root(path: str | Path) -> Path | None:
     """The folder that was scanned, as the JSON beside the table has it; None without one, or under pseudonyms."""
     beside = Path(path).with_suffix(".json")
-    told = read_json(beside).get("root") if beside.is_file() else None
+    told = read_object(beside).get("root") if beside.is_file() else None
     return Path(path).parent / told if told else None
 
 

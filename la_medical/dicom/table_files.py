@@ -90,7 +90,7 @@ def read_rows(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
         raise InputError(f"{path}: no column {missing[0]!r}; this is no table of `la-medical scan`")
     try:
         return table.assign(**{name: _typed(table[name], kind) for name, kind in columns.items()})
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:  # an infinity among whole numbers overflows
         raise InputError(f"{path}: {error}; this is no table of `la-medical scan`") from error
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from la_medical import __version__
-from la_medical.artifacts import read_json, sha256_of, write_json
+from la_medical.artifacts import read_json, read_object, sha256_of, write_json
 from la_medical.diagnosis.predictions import read_predictions
 from la_medical.errors import InputError
 from la_medical.experiments.plan import Arm, DataSet, Plan
@@ -233,7 +233,7 @@ def _area(truth: np.ndarray, scores: np.ndarray) -> float:
 
 def _of_another(out: Path, wanted: str) -> bool:
     config = out / "config.json"
-    return not config.is_file() or read_json(config).get("config_hash") != wanted
+    return not config.is_file() or read_object(config).get("config_hash") != wanted
 
 
 def _bundle() -> Path:

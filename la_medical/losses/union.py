@@ -106,14 +106,16 @@ def _log_one_minus_exp(total: Tensor, log_total: Tensor) -> Tensor:
     """log(1 - exp(-S)) from S >= 0 and log S, in three ranges so that neither value nor gradient is lost."""
     small, large = total < 1e-3, total > _LOG_2
     # Each branch gets harmless numbers where it is not used: the gradient of an unused infinity would be NaN.
-    series = log_total - torch.where(small, total, 0) / 2
+    s = torch.where(small, total, 0)
+    series = log_total - s / 2 + s.square() / 24  # - s^4 / 2880, beyond double precision
     middle = torch.log(-torch.expm1(-torch.where(small | large, _LOG_2, total)))
     saturated = torch.log1p(-torch.exp(-torch.where(large, total, 1.0)))
     return torch.where(small, series, torch.where(large, saturated, middle))
 
 
 def _log_softplus(z: Tensor) -> Tensor:
-    """log(softplus(z)), by its series z - e^z / 2 where softplus would round or underflow."""
+    """log(softplus(z)), by its series in e^z where softplus would round or underflow."""
     low = z < -12
-    series = z - torch.exp(torch.where(low, z, -12.0)) / 2
+    e = torch.exp(torch.where(low, z, -12.0))
+    series = z - e / 2 + 5 * e.square() / 24  # - e^3 / 8, beyond double precision
     return torch.where(low, series, torch.log(functional.softplus(torch.where(low, 0.0, z))))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
+from math import prod
 
 import pytest
 import torch
@@ -94,19 +96,26 @@ def test_the_penalty_of_some_unknown_pairs_by_hand():
     assert found.item() == pytest.approx(sum(first + second) / 5)
 
 
-@pytest.mark.parametrize("z", [-40, -20, -12.5, -12.1, -11.9, -9, -7.5, -6.5, -3, -0.5, 0, 0.5, 3, 10, 30])
-def test_the_union_of_one_member_is_that_member(z):
-    logits = torch.tensor([[float(z), 0.0]], dtype=torch.float64)
-    log_p, log_q = union_log_probabilities(logits, Relations(2, {1: [0]}))
-    assert log_p.item() == pytest.approx(-math.log1p(math.exp(-z)), rel=0, abs=3e-8)
-    assert log_q.item() == pytest.approx(-math.log1p(math.exp(z)), rel=1e-12)
-
-
-@pytest.mark.parametrize("z", [-14.0, -12.5, -12.1])
-def test_small_probabilities_to_all_digits(z):
-    """log(1 - e^-S) with S = softplus(z): z - e^z + e^2z / 2 - ..."""
-    log_p, _ = union_log_probabilities(torch.tensor([[z, 0.0]], dtype=torch.float64), Relations(2, {1: [0]}))
-    assert log_p.item() == pytest.approx(z - math.exp(z), rel=0, abs=1e-10)
+@pytest.mark.parametrize(
+    "members",
+    [
+        *[(z,) for z in (-40.0, -14.0, -12.1, -12.0, -11.9, -9.0, -7.0, -6.9, -3.0, -0.5, 0.0, 0.5, 3.0, 10.0, 18.0)],
+        *[(-12.5, -20.0), (-12.1, -12.1), (-11.0, -12.5), (-8.0, -7.5), (-7.2, -8.5), (-1.5, 0.75), (-0.75, -0.9)],
+        (-100.0, -101.0, -99.5),
+    ],
+)
+def test_the_probability_of_a_union_to_all_digits(members):
+    """Against decimals of 80 digits, of which p = 1 - prod 1 / (1 + e^z) cancels some 45 at most."""
+    with localcontext(prec=80):
+        nobody = 1 / prod(1 + Decimal(z).exp() for z in members)
+        log_p, log_q = float((1 - nobody).ln()), float(nobody.ln())
+        slopes = [float(nobody / (1 - nobody) * (1 - 1 / (1 + Decimal(z).exp()))) for z in members]
+    logits = torch.tensor([[*members, 0.0]], dtype=torch.float64, requires_grad=True)
+    found_p, found_q = union_log_probabilities(logits, Relations(len(members) + 1, {len(members): range(len(members))}))
+    found_p.sum().backward()
+    assert found_p.item() == pytest.approx(log_p, rel=1e-14, abs=0)
+    assert found_q.item() == pytest.approx(log_q, rel=1e-14, abs=0)
+    assert logits.grad[0].tolist() == pytest.approx([*slopes, 0], rel=1e-12)
 
 
 def test_label_maps_of_whole_images():

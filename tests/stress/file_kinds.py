@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from la_medical.detection.operating_point import read_point
+from la_medical.detection.protocol import Protocol
 from la_medical.diagnosis.predictions import read_predictions
-from la_medical.dicom.series import read_series_table
+from la_medical.dicom.series import read_series_table, series_files
+from la_medical.dicom.series_row import COLUMNS
+from la_medical.errors import InputError
 from la_medical.labels import LabelSpace
 from la_medical.manifest import load_card, read_manifest
 from la_medical.resources import cards_folder, label_spaces_folder
@@ -96,6 +100,8 @@ def check_predictions(table: Any) -> None:
 def check_point(point: Any) -> None:
     assert 0 <= point.threshold < np.inf
     assert isinstance(point.name, str)
+    assert point.target.endswith(("% sensitivity", "% specificity"))
+    assert bool(point.missed) != point.reached
 
 
 def check_space(space: Any) -> None:
@@ -107,7 +113,7 @@ POINT = {
     "schema_version": 1,
     "class": "pdac",
     "controls": "all",
-    "score": "max_confidence",
+    "score": "max_candidate",
     "threshold": 0.41,
     "min_volume_mm3": 0.0,
     "wanted": {"specificity": 0.98},
@@ -125,8 +131,35 @@ POINT = {
     },
     "reached": True,
     "chosen_on": {"split": "val", "patients": ["ab"], "candidates_sha256": "cd", "classes": ["pdac"]},
-    "protocol": {},
+    "protocol": Protocol().to_dict(),
 }
+
+
+def series_table() -> str:
+    """Two rows; every text is a word, every number 1 or 2.5."""
+    values = {"text": "word", "integer": "1", "number": "2.5"}
+    rows = []
+    for number in range(2):
+        row = {name: values[kind] for name, kind in COLUMNS.items()}
+        row |= {"series_uid": f"1.2.{number}", "folder": "a/b", "files": json.dumps(["1.dcm", "2.dcm"])}
+        rows.append(row)
+    return pd.DataFrame(rows).to_csv(index=False)
+
+
+def check_series(table: Any) -> None:
+    assert {str(table[name].dtype) for name, kind in COLUMNS.items() if kind == "number"} == {"float64"}
+    assert {str(table[name].dtype) for name, kind in COLUMNS.items() if kind == "integer"} == {"Int64"}
+    for _, row in table.iterrows():
+        try:
+            files = series_files(row, Path("root"))
+        except InputError:
+            continue
+        for file in files:
+            assert file.parts[0] == "root"
+            assert ".." not in file.parts
+
+
+SERIES = series_table()
 
 
 def as_json(content: Any) -> Callable[[Path, random.Random], Path]:
@@ -164,13 +197,12 @@ KINDS: dict[str, tuple[str, Callable[[Path, random.Random], Path], Callable[[Pat
     "manifest": ("m.csv", write_manifest, read_manifest, check_manifest),
     "predictions": (
         "p.csv",
-        as_text("case_id,prob.pdac,prob.cyst\na1,0.25,1\na2,0,\n007,1e-9,0.5\n"),
+        as_text("case_id,prob.pdac,prob.cyst\na1,0.25,1\na2,0,0.125\n007,1e-9,0.5\n"),
         read_predictions,
         check_predictions,
     ),
     "operating point": ("point.json", as_json(POINT), read_point, check_point),
     "label space": ("space.yaml", as_yaml(SPACES / "pancreatic_ct.yaml"), LabelSpace.load, check_space),
     "card": ("card.yaml", as_yaml(cards_folder() / "msd_pancreas.yaml"), load_card, no_check),
-    "series table": ("series.csv", as_text("patient_id,study_uid,series_uid,kind,files\np,1.2,1.3,volume,a;b\n"),
-                     read_series_table, no_check),
+    "series table": ("series.csv", as_text(SERIES), read_series_table, check_series),
 }  # fmt: skip

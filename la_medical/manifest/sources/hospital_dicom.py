@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from la_medical.artifacts import read_json
+from la_medical.artifacts import read_object
 from la_medical.dicom.pseudonyms import Pseudonyms, read_key
 from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import LabelSpace
@@ -147,7 +147,7 @@ def _series_table(root: Path, series: str | Path | None, out: Path, pseudonyms: 
         out.mkdir(parents=True, exist_ok=True)
         scan(root, series, pseudonyms=pseudonyms)
     beside = Path(series).with_suffix(".json")
-    keyed = beside.is_file() and bool(read_json(beside).get("settings", {}).get("pseudonymised"))
+    keyed = beside.is_file() and bool(read_object(beside).get("settings", {}).get("pseudonymised"))
     if keyed != bool(pseudonyms) and beside.is_file():
         raise ManifestError(
             f"{series} was scanned {'with' if keyed else 'without'} --pseudonymise; "
