@@ -87,6 +87,15 @@ def test_dynamic_looks_at_voxels_and_not_at_boxes():
     assert extracted(array, extraction="dynamic") == [(13, (2, 1, 2))]
 
 
+def test_dynamic_looks_at_every_voxel_of_the_second():
+    """A line that touches with its far end."""
+    array = empty()
+    array[9, 5, 2], array[5:9, 5, 2] = 1.0, 0.3
+    assert extracted(array, extraction="dynamic") == [(1, (9, 5, 2))]
+    array[8, 5, 2] = 0.0
+    assert extracted(array, extraction="dynamic") == [(1, (9, 5, 2)), (3, (5, 5, 2))]
+
+
 @pytest.mark.parametrize("extraction", ["dynamic", "dynamic-fast"])
 def test_the_factor_divides_in_the_type_of_the_map(extraction):
     """float32: 0.9 / 2.5 as float32 is a voxel of the candidate, though in double precision it would lie below."""
