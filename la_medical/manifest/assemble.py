@@ -15,9 +15,17 @@ from pathlib import Path
 import pandas as pd
 
 from la_medical.errors import LabelError, ManifestError
-from la_medical.labels.space import LabelClass, LabelSpace, spelling_key
+from la_medical.labels.space import LabelClass, LabelSpace
 from la_medical.manifest.card import SourceCard
-from la_medical.manifest.table import COLUMNS, LABEL_PREFIX, Manifest, from_columns, paths_leaving_root, read_manifest
+from la_medical.manifest.table import (
+    COLUMNS,
+    LABEL_PREFIX,
+    Manifest,
+    from_columns,
+    own_classes,
+    paths_leaving_root,
+    read_manifest,
+)
 
 ORIGINAL_ID = "original_case_id"
 """Metadata column with the ID a source gave, where two sources gave the same one."""
@@ -32,8 +40,7 @@ def read_for_assembly(path: str | Path, space: LabelSpace) -> Manifest:
     path = Path(path)
     if not path.is_file() or path.with_suffix(".json").is_file():
         return read_manifest(path)
-    known = [name for name in _label_columns(path) if space.find(name)]
-    own = [LabelClass(name=spelling_key(name)) for name in _label_columns(path) if name not in known]
+    own = own_classes([name for name in _label_columns(path) if not space.find(name)], path)
     return read_manifest(path, space=LabelSpace(name=space.name, classes=(*space.classes, *own)))
 
 
@@ -131,14 +138,17 @@ def common_root(roots: Sequence[Path]) -> Path:
 
 
 def _label_columns(path: Path) -> list[str]:
-    if path.suffix == ".parquet":
-        import pyarrow.parquet
+    """Classes named in the head of a table; none where it cannot be read, which `read_manifest` then says."""
+    columns: list[str] = []
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet
 
-        columns = pyarrow.parquet.read_schema(path).names
-    elif path.suffix == ".csv":
-        columns = list(pd.read_csv(path, nrows=0, dtype=str, encoding="utf-8-sig").columns)
-    else:
-        columns = []  # read_manifest refuses it with its own message
+            columns = pyarrow.parquet.read_schema(path).names
+        elif path.suffix == ".csv":
+            columns = list(pd.read_csv(path, nrows=0, dtype=str, encoding="utf-8-sig").columns)
+    except (ValueError, OSError):  # pyarrow's and pandas's errors are ValueError or OSError
+        return []
     return [name.removeprefix(LABEL_PREFIX) for name in columns if name.startswith(LABEL_PREFIX)]
 
 

@@ -111,4 +111,4 @@ def load_card(source: str | Path) -> SourceCard:
         raise ManifestError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise ManifestError(f"{path}: a card is a mapping of keys to values, this holds {type(content).__name__}")
-    return SourceCard.from_dict(str(content.pop("name", path.stem)), content)
+    return SourceCard.from_dict(str(content.pop("name", None) or path.stem), content)

@@ -99,15 +99,16 @@ def from_columns(
     space: LabelSpace,
     cards: Mapping[str, SourceCard] | None = None,
     allow_absolute: bool = False,
+    path: Path | None = None,
 ) -> Manifest:
     """Build and check a manifest from columns; raises `ManifestError` or `LabelError`.
 
     Columns may come in any order and with any spelling of a class; labels may be 1, 0, -1 or missing. What the
-    manifest's fixed columns lack is blank. Only `case_id` and `image` must be there.
+    manifest's fixed columns lack is blank. Only `case_id` and `image` must be there. `path`: the file they came from.
     """
     frame = pd.DataFrame(columns).reset_index(drop=True)
     return _checked(
-        frame, root=Path(root), space=space, cards=cards or {}, policy={}, path=None, absolute=allow_absolute
+        frame, root=Path(root), space=space, cards=cards or {}, policy={}, path=path, absolute=allow_absolute
     )
 
 
@@ -129,29 +130,45 @@ def read_manifest(
     """
     path = Path(path)
     frame = read_table_file(path)
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        found = space or _space_of_columns([str(name) for name in frame.columns], path)
+    about = json_beside(path)
+    if about is None:
+        found = space or space_of_columns([str(name) for name in frame.columns], path)
         return _checked(
             frame, root=Path(root or path.parent), space=found, cards={}, policy={}, path=path, absolute=allow_absolute
         )
+    return _checked(
+        frame,
+        root=Path(root) if root else path.parent / about.get("root", "."),
+        space=space or space_beside(about),
+        cards={name: SourceCard.from_dict(name, card) for name, card in about.get("sources", {}).items()},
+        policy=about.get("label_policy", {}),
+        path=path,
+        absolute=allow_absolute or bool(about.get("absolute_paths", False)),
+    )
+
+
+def json_beside(path: Path) -> dict[str, Any] | None:
+    """The JSON of the table `path`, None where there is none; raises `ManifestError` if it is another's."""
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return None
     about = _about(beside)
-    if sha256_of(path) not in (about["sha256"], dict(about.get("also", {})).get(path.name)):
+    if sha256_of(path) not in (about["sha256"], about.get("also", {}).get(path.name)):
         raise ManifestError(
             f"{beside} does not belong to {path.name}: the table changed after it was written; make it again with "
             f"`{about.get('command') or 'la-medical'}`, or remove the JSON to use the table as one written by hand"
         )
     if about.get("schema_version") != SCHEMA_VERSION:
         raise ManifestError(f"{beside}: schema version {about.get('schema_version')!r}, expected {SCHEMA_VERSION}")
-    return _checked(
-        frame,
-        root=Path(root) if root else path.parent / about.get("root", "."),
-        space=space or LabelSpace.from_dict(about["label_space"]),
-        cards={name: SourceCard.from_dict(name, card) for name, card in about.get("sources", {}).items()},
-        policy=about.get("label_policy", {}),
-        path=path,
-        absolute=allow_absolute or bool(about.get("absolute_paths", False)),
-    )
+    return about
+
+
+def space_beside(about: Mapping[str, Any]) -> LabelSpace:
+    """The label space that a manifest's JSON states; one without a class where the table has no label column."""
+    content = about["label_space"]
+    if content.get("classes") == [] and "name" in content:
+        return LabelSpace(name=str(content["name"]), classes=())
+    return LabelSpace.from_dict(content)
 
 
 def _about(beside: Path) -> dict[str, Any]:
@@ -230,8 +247,11 @@ def _recorded_root(root: Path, folder: Path) -> str:
     return inside.relative_to(folder).as_posix() if inside.is_relative_to(folder) else inside.as_posix()
 
 
-def _space_of_columns(columns: Sequence[str], path: Path) -> LabelSpace:
-    """The packaged space that knows all label columns; a space of its own when no packaged one knows any of them."""
+def space_of_columns(columns: Sequence[str], path: Path) -> LabelSpace:
+    """The packaged space that knows all label columns; a space of its own when no packaged one knows any of them.
+
+    Raises `LabelError` for a column that the space of the others does not know, or whose name can name no class.
+    """
     spellings = [name.removeprefix(LABEL_PREFIX) for name in columns if name.startswith(LABEL_PREFIX)]
     spaces = [LabelSpace.load(name) for name in packaged_label_spaces()]
     for space in spaces:
@@ -247,7 +267,21 @@ def _space_of_columns(columns: Sequence[str], path: Path) -> LabelSpace:
                 else ("rename it, or read the table with `la-medical manifest image_table` and --label-space FILE.yaml")
             )
             raise LabelError(f"{path}: column {LABEL_PREFIX}{unknown} is no class of label space {space.name}; {hint}")
-    return LabelSpace(name=path.stem, classes=tuple(LabelClass(name=spelling_key(name)) for name in spellings))
+    return LabelSpace(name=path.stem, classes=own_classes(spellings, path))
+
+
+def own_classes(spellings: Sequence[str], path: Path) -> tuple[LabelClass, ...]:
+    """Classes of their own for label columns that no label space knows; raises `LabelError`."""
+    found: dict[str, str] = {}
+    for spelling in spellings:
+        name = spelling_key(spelling)
+        column = f"{path}: column {LABEL_PREFIX}{spelling}"
+        if not name[:1].isalpha():
+            raise LabelError(f"{column} names no class; expected a name that begins with a letter after {LABEL_PREFIX}")
+        if name in found:
+            raise LabelError(f"{column} and {LABEL_PREFIX}{found[name]} hold the same class {name!r}; keep one")
+        found[name] = spelling
+    return tuple(LabelClass(name=name) for name in found)
 
 
 def _checked(

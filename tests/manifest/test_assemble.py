@@ -1,10 +1,23 @@
+import ntpath
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from la_medical.errors import LabelError, ManifestError
 from la_medical.labels import LabelSpace
 from la_medical.manifest import SourceCard, from_columns, read_manifest, write_manifest
-from la_medical.manifest.assemble import ORIGINAL_ID, assemble, derived_sources, read_for_assembly
+from la_medical.manifest import assemble as assembling
+from la_medical.manifest.assemble import (
+    ORIGINAL_ID,
+    assemble,
+    assembly_lines,
+    common_root,
+    derived_sources,
+    read_for_assembly,
+)
 
 SPACE = LabelSpace.load("chest_xray")
 
@@ -124,3 +137,76 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, suffix):
     assert first == second
     read = read_manifest(tmp_path / "first" / f"all.{suffix}")
     np.testing.assert_array_equal(read.states(["pneumonia"])[:, 0], [1, 0, np.nan, np.nan])
+
+
+def test_nothing_to_assemble_is_refused():
+    with pytest.raises(ManifestError, match="no manifest to assemble; give one or more"):
+        assemble([], SPACE)
+
+
+def test_rows_without_a_source_and_without_a_file_are_refused(tmp_path):
+    made = from_columns({"case_id": ["a", "b"], "image": "x.png", "source": ["one", ""]}, root=tmp_path, space=SPACE)
+    with pytest.raises(ManifestError, match="1 rows name no source; fill the column source"):
+        assemble([made], SPACE)
+
+
+def test_what_is_printed_says_cases_classes_renamed_cases_and_related_sources(tmp_path):
+    parts = [
+        part("nih", tmp_path, ids=("007", "a"), pneumonia=[1, 0], effusion=[None, 1]),
+        part("rsna", tmp_path, ids=("007",), card=SourceCard(name="rsna", derived_from={"nih": ""}), pneumonia=[1]),
+        part("ward", tmp_path, ids=("w",)),
+    ]
+    known = ", ".join(name for name in SPACE.names if name in ("pneumonia", "effusion"))
+    assert assembly_lines(assemble(parts, SPACE)) == [
+        f"nih: 2 cases, knows {known}",
+        "rsna: 1 cases, knows pneumonia",
+        "ward: 1 cases, knows no class",
+        "2 cases whose case_id two sources use got their source in front, see original_case_id",
+        "warning: rsna and nih may hold the same images (derived from it); split with --pixels and audit",
+    ]
+    assert assembly_lines(assemble(parts[2:], SPACE)) == ["ward: 1 cases, knows no class"]
+
+
+def test_two_drives_have_no_root_in_common(monkeypatch):
+    monkeypatch.setattr(assembling, "os", SimpleNamespace(path=ntpath))
+    with pytest.raises(ManifestError, match="no folder in common"):
+        common_root([Path("C:/one"), Path("D:/two")])
+
+
+def test_a_manifest_with_its_json_is_read_in_its_own_label_space(tmp_path):
+    own = LabelSpace.from_dict({"name": "ward", "classes": ["zebra"]})
+    made = from_columns({"case_id": ["a"], "image": "a.png", "label.zebra": [1]}, root=tmp_path, space=own)
+    path = write_manifest(made, tmp_path / "m.csv", command="c")
+    assert read_for_assembly(path, SPACE).space.name == "ward"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_columns_that_the_space_does_not_know_survive_reading(tmp_path, suffix):
+    table = pd.DataFrame({"case_id": ["a"], "image": ["a.png"], "label.NORMAL": ["0"], "label.My Zebra": ["1"]})
+    path = tmp_path / f"own.{suffix}"
+    (table.to_parquet if suffix == "parquet" else table.to_csv)(path, index=False)
+    read = read_for_assembly(path, SPACE)
+    assert read.classes == ("no_finding", "my_zebra")
+    assert read.states().tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("gone.csv", None, ManifestError, "no such manifest"),
+        ("m.txt", b"case_id", ManifestError, r"ends in \.csv or \.parquet, this ends in '\.txt'"),
+        ("m.csv", b"", ManifestError, "cannot be read as csv"),
+        ("m.csv", "case_id,image,label.Ödem\n".encode("latin-1"), ManifestError, "cannot be read as csv"),
+        ("m.parquet", b"PAR1 not", ManifestError, "cannot be read as parquet"),
+        ("m.csv", b"case_id,image,label.\na,a.png,1\n", LabelError, r"column label\. names no class"),
+        ("m.csv", b"case_id,image,label.My Own,label.my_own\na,a.png,1,1\n", LabelError, "the same class 'my_own'"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused_in_one_line(tmp_path, name, content, error, message):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(error, match=message) as caught:
+        read_for_assembly(path, SPACE)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -8,6 +8,7 @@ from PIL import Image
 from la_medical.labels import LabelSpace
 from la_medical.manifest import SourceCard, from_columns
 from la_medical.manifest.audit import CANNOT, FAILED, PASSED, WARNING, audit
+from la_medical.manifest.audit.inspection import ALONE, inspect_files, pixel_fingerprints
 from la_medical.manifest.audit.render import html, terminal_lines, write_audit
 from tests.dicom import made_series
 
@@ -230,3 +231,71 @@ def test_a_dicom_series_of_a_row_is_judged_as_the_scan_judges_it(tmp_path):
     assert {check.status for check in named.values()} == {"warning"}
     assert result.check("unreadable files").cases == ("gap",)
     assert "missing_slices" in result.check("unreadable files").message
+
+
+def test_a_fault_in_the_column_and_in_the_header_is_one_fault_of_one_case(tmp_path):
+    path = tmp_path / "x.dcm"
+    made_series.save(made_series.ct_slice(0, PhotometricInterpretation="MONOCHROME1"), path)
+    columns = {"case_id": ["a", "b"], "image": "x.dcm", "faults": ["monochrome1", ""], "label.pneumonia": 1}
+    result = audit(from_columns(columns, root=tmp_path, space=SPACE), with_shortcuts=False)
+    check = result.check("series: monochrome1")
+    assert (check.status, check.count, check.cases) == (WARNING, 2, ("a", "b"))
+    assert result.check("series geometry").status == PASSED
+
+
+def test_a_fault_that_this_version_does_not_know_fails(tmp_path):
+    result = audit(small(tmp_path, faults=["from_the_future", "", "", "", "", ""]), labels_only=True)
+    check = result.check("series: from_the_future")
+    assert (check.status, check.message) == (FAILED, "a fault this version does not know")
+
+
+def test_what_no_row_says_and_what_no_column_says_are_two_things(tmp_path):
+    silent = audit(small(tmp_path, **{"label.pneumonia": [1, None, 0, -1, None, 0]}), labels_only=True)
+    assert silent.check("known labels").status == WARNING
+    assert silent.check("known labels").cases == ("c1", "c4")
+    none = from_columns({"case_id": ["a"], "image": "a.png"}, root=tmp_path, space=SPACE)
+    check = audit(none, labels_only=True).check("known labels")
+    assert (check.status, check.message) == (CANNOT, "the manifest has no label column")
+
+
+def test_studies_without_identifiers_cannot_be_checked_and_patients_stand_in_for_them(tmp_path):
+    uids = ["1", "2", "3", "4", "", ""]
+    check = audit(small(tmp_path, study_uid=uids), labels_only=True).check("studies across splits")
+    assert check.status == PASSED  # c4 and c5 have patient IDs, and a study is of one patient
+    patients = ["p0", "p1", "p2", "p3", "p4", ""]
+    check = audit(small(tmp_path, study_uid=uids, patient_id=patients), labels_only=True).check("studies across splits")
+    assert (check.status, check.cases) == (CANNOT, ("c5",))
+    assert "neither a study identifier nor a patient ID" in check.message
+
+
+def test_a_check_that_does_not_exist_is_a_key_error(tmp_path):
+    with pytest.raises(KeyError, match="no such check"):
+        audit(small(tmp_path), labels_only=True).check("no such check")
+
+
+def test_several_processes_find_what_one_finds(folder):
+    names = [f"{number % 7}.png" for number in range(ALONE + 5)]  # 6.png is not there
+    columns = {"case_id": [f"c{number:03d}" for number in range(len(names))], "image": names}
+    many = from_columns(columns, root=folder, space=SPACE)
+    found = inspect_files(many, workers=2)
+    assert found == inspect_files(many, workers=1)
+    assert [one.image for one in found[:7]] == [""] * 6 + ["missing"]
+
+
+def test_pixel_fingerprints_are_blank_for_what_cannot_be_read(folder):
+    (folder / "1.png").write_text("no image")
+    save(folder / "2.png", noise(0))
+    prints = pixel_fingerprints(small(folder))
+    assert prints[1] == ""
+    assert prints[0] == prints[2] != prints[3]
+
+
+def test_the_terminal_says_phantom_and_shows_a_class_that_only_the_source_tells(tmp_path):
+    """Positives 2 of 3 in one source and 1 of 3 in the other: V = 1/3, AUC = 2/3, and too few for a baseline."""
+    cards = {"a": SourceCard(name="a", phantom=True), "b": SourceCard(name="b")}
+    save(tmp_path / "x.png", noise(0))
+    manifest = small(tmp_path, source=["a"] * 3 + ["b"] * 3, image="x.png", **{"label.pneumonia": [1, 1, 0, 1, 0, 0]})
+    lines = terminal_lines(audit(replace(manifest, cards=cards)))
+    assert "PHANTOM: some of these images are drawn by a program and show no patient" in lines
+    row = next(line for line in lines if line.split()[:2] == ["pneumonia", "all"])
+    assert row.split() == ["pneumonia", "all", "0.333", "0.667", "6"]

@@ -123,3 +123,16 @@ def test_a_plain_mask_may_be_a_palette_image(tmp_path):
         root=tmp_path, space=SPACE, cards={"ct": CARD},
     )  # fmt: skip
     assert audit(manifest).check("label and mask").status == PASSED
+
+
+def test_labels_only_opens_no_mask(tmp_path):
+    result = audit(case(tmp_path, None), labels_only=True)
+    for name in ("mask geometry", "mask values", "label and mask"):
+        assert result.check(name).status == CANNOT
+        assert result.check(name).message == "labels only: no mask was opened"
+
+
+def test_masks_that_cannot_be_read_leave_their_checks_open(tmp_path):
+    result = audit(case(tmp_path, None))
+    assert [result.check(name).status for name in ("mask geometry", "mask values", "label and mask")] == [CANNOT] * 3
+    assert result.check("missing files").cases == ("a",)

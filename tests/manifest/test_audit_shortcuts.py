@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,8 +10,8 @@ from la_medical.manifest import from_columns
 from la_medical.manifest.assemble import assemble
 from la_medical.manifest.audit import CANNOT, PASSED, WARNING, audit
 from la_medical.manifest.audit.fingerprints import RADIUS, of_pixels, perceptual, similar_pairs
-from la_medical.manifest.audit.inspection import inspect_files
-from la_medical.manifest.audit.shortcuts import shortcut_check, shortcuts
+from la_medical.manifest.audit.inspection import Inspection, inspect_files
+from la_medical.manifest.audit.shortcuts import MOST_ROWS, shortcut_check, shortcuts
 
 SPACE = LabelSpace.load("chest_xray")
 
@@ -124,3 +127,37 @@ def test_real_images_pneumonia_in_nih_is_told_by_the_file(data_folder):
     assert figures["both"]["auc"] == pytest.approx(0.915, abs=0.02)  # a trial with other statistics reached 0.915
     assert figures["thumbnail"]["auc"] == pytest.approx(0.857, abs=0.03)
     assert result.check("equal pixels under two patients").status == PASSED
+
+
+def test_a_very_large_set_is_drawn_from_and_the_seed_decides():
+    labels = np.arange(MOST_ROWS + 400) % 2
+    many = manifest(Path("nowhere"), labels, patient_id="")
+    values = np.random.default_rng(0).normal(labels, 1.0)
+    found = [Inspection(statistics={"mean": float(value)}, thumbnail={"cell_0": 0.0}) for value in values]
+    first, again, other = (shortcuts(many, found, seed=seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first["entries"][0] != other["entries"][0]
+    assert (first["rows"], first["entries"][0]["n"]) == (MOST_ROWS + 400, MOST_ROWS)
+    # two normal distributions one standard deviation apart: AUC = Phi(1 / sqrt(2)) = 0.7602
+    assert first["entries"][0]["auc"] == pytest.approx(0.7602, abs=0.02)
+
+
+def test_volumes_with_values_that_are_no_numbers_do_not_stop_the_baseline(tmp_path):
+    generator = np.random.default_rng(0)
+    for index, odd in enumerate([np.inf, -np.inf, np.nan, 1e300] + [0.0] * 26):
+        array = generator.normal(size=(4, 4, 3)) + 3 * (index % 2)
+        array[0, 0, 0] = odd
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / f"{index}.nii")
+    names = [f"{index}.nii" for index in range(30)]
+    result = audit(manifest(tmp_path, np.arange(30) % 2, image=names, patient_id=names))
+    assert result.shortcuts["entries"][0]["n"] == 30
+    assert result.shortcuts["entries"][0]["auc"] > 0.9
+    assert result.check("unreadable files").status == PASSED
+
+
+def test_a_picture_with_a_value_that_is_no_number_looks_like_no_other():
+    picture = np.random.default_rng(0).normal(size=(70, 70)).astype(np.float32)
+    for odd in (np.nan, np.inf):
+        picture[3, 3] = odd
+        with np.errstate(invalid="ignore"):
+            assert perceptual(picture) == ""

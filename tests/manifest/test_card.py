@@ -69,3 +69,15 @@ def test_a_card_of_ones_own(tmp_path):
     assert card.mask_values == {1: ("pdac",), 2: ()}
     with pytest.raises(ManifestError, match=r"there are: .*chestxray14"):
         load_card("ward")
+
+
+def test_a_card_that_is_a_word_is_refused():
+    with pytest.raises(ManifestError, match=r"card of ward: str; expected keys such as classes and licence"):
+        SourceCard.from_dict("ward", "CC0")
+
+
+@pytest.mark.parametrize(("text", "name"), [("name: own\n", "own"), ("name:\n", "ward"), ("name: ''\n", "ward")])
+def test_a_card_without_a_name_takes_that_of_its_file(tmp_path, text, name):
+    path = tmp_path / "ward.yaml"
+    path.write_text(text + "licence: CC0\n")
+    assert load_card(path).name == name

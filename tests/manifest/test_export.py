@@ -10,6 +10,7 @@ from la_medical.labels import LabelSpace
 from la_medical.manifest import SourceCard, from_columns
 from la_medical.manifest.export import export_monai, export_nnunet
 from la_medical.manifest.export.label_values import label_values
+from la_medical.manifest.export.nnunet_dataset import put_in_place
 
 CHEST = LabelSpace.load("chest_xray")
 CT = LabelSpace.load("pancreatic_ct")
@@ -287,3 +288,191 @@ def test_an_export_that_is_there_is_left_alone(tmp_path):
     export_nnunet(manifest, tmp_path / "out")
     with pytest.raises(InputError, match="not empty"):
         export_nnunet(manifest, tmp_path / "out")
+
+
+def small(folder, images, masks="", *, card=None, number=1, space=CHEST, **columns):
+    """A manifest of files that are there already: `number` patients of one source whose masks show a pneumothorax."""
+    card = card or SourceCard(name="x", mask_values={1: ("pneumothorax",)})
+    base = {"case_id": [f"c{n}" for n in range(number)], "patient_id": [f"p{n}" for n in range(number)],
+            "source": "x", "image": images, "mask": masks, "label.pneumothorax": 1}  # fmt: skip
+    return from_columns({**base, **columns}, root=folder, space=space, cards={"x": card})
+
+
+def png(path, array):
+    Image.fromarray(np.asarray(array)).save(path)
+    return path.name
+
+
+def test_splits_without_train_are_refused(tmp_path):
+    with pytest.raises(ManifestError, match="no row has split train; make splits with `la-medical split`"):
+        export_monai(xrays(tmp_path, split="test"), tmp_path / "out")
+
+
+def test_monai_lists_cases_without_a_mask_apart_and_says_what_was_left_out(tmp_path):
+    manifest = volumes(tmp_path)
+    masks = [name if row not in (0, 9) else "" for row, name in enumerate(manifest.table["mask"])]
+    splits = ["train"] * 8 + ["val", "val", "test", ""]
+    table = manifest.table.assign(mask=masks, split=splits)
+    lines = export_monai(from_columns(table, root=tmp_path, space=CT), tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "datalist.json").read_text())
+    assert [item["case_id"] for item in content["unmasked"]] == ["case:c00", "case:c09"]
+    assert all("label" not in item and item["class_labels"]["pdac"] == 1 for item in content["unmasked"])
+    assert (content["numTraining"], content["numTest"]) == (7, 1)
+    assert lines == [
+        "training: 7 cases",
+        "validation: 1 cases",
+        "test: 1 cases",
+        "2 cases without a mask are listed under unmasked",
+        "1 cases without a split were left out",
+        f"written to {tmp_path / 'out' / 'datalist.json'}",
+    ]
+
+
+def test_monai_keeps_absolute_paths_and_names_phantoms(tmp_path):
+    card = SourceCard(name="one", title="Drawn", phantom=True)
+    table = {"case_id": ["a", "b"], "image": ["/data/a.png", "b.png"], "source": "one", "label.mass": [1, 0]}
+    manifest = from_columns(table, root=tmp_path, space=CHEST, cards={"one": card}, allow_absolute=True)
+    export_monai(manifest, tmp_path, check_files=False)
+    content = json.loads((tmp_path / "datalist.json").read_text())
+    assert sorted(item["image"] for item in content["training"]) == ["/data/a.png", "b.png"]
+    assert content["description"] == "PHANTOM, shows no patient. Drawn"
+    assert {item["patient_id"] for item in content["training"]} == {"patient:unknown"}
+
+
+def test_mask_values_of_no_class_of_the_manifest_are_refused(tmp_path):
+    with pytest.raises(ManifestError, match="no mask value belongs to a class of this manifest"):
+        export_nnunet(volumes(tmp_path, card=SourceCard(name="ct", mask_values={1: ("tumour",)})), tmp_path / "out")
+
+
+def test_volumes_and_plain_images_together_are_refused(tmp_path):
+    manifest = volumes(tmp_path)
+    png(tmp_path / "0.png", np.zeros((8, 8), np.uint8))
+    mixed = from_columns(
+        manifest.table.assign(image=["0.png", *manifest.table["image"][1:]]), root=tmp_path, space=CT,
+        cards=manifest.cards,
+    )  # fmt: skip
+    with pytest.raises(ManifestError, match="volumes and plain images together; export them apart"):
+        export_nnunet(mixed, tmp_path / "out")
+
+
+def test_a_case_that_lacks_a_channel_is_refused(tmp_path):
+    manifest = volumes(tmp_path)
+    table = manifest.table.assign(image_0001=["", *manifest.table["image"][1:]])
+    both = from_columns(table, root=tmp_path, space=CT, cards=manifest.cards)
+    with pytest.raises(ManifestError, match="case c00 has no image_0001; nnU-Net wants every channel"):
+        export_nnunet(both, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_cases_without_a_mask_or_a_split_are_counted_and_test_cases_need_no_mask(tmp_path):
+    manifest = volumes(tmp_path)
+    masks = [name if row not in (0, 10) else "" for row, name in enumerate(manifest.table["mask"])]
+    splits = ["train"] * 8 + ["val", "", "test", "test"]
+    table = manifest.table.assign(mask=masks, split=splits)
+    out = tmp_path / "out"
+    lines = export_nnunet(from_columns(table, root=tmp_path, space=CT, cards=manifest.cards), out)
+    assert lines == [
+        "imagesTr: 8 cases",
+        "imagesTs: 2 cases",
+        "1 training cases without a mask were left out",
+        "1 cases without a split were left out",
+        "nnU-Net wants the folder to be named DatasetNNN_NAME, such as Dataset501_out",
+        "copy splits_final.json into nnUNet_preprocessed/DatasetNNN_NAME after planning",
+        f"written to {out}",
+    ]
+    check_nnunet_contract(out)
+    assert sorted(path.name for path in (out / "imagesTs").iterdir()) == ["c10_0000.nii.gz", "c11_0000.nii.gz"]
+    assert [path.name for path in (out / "labelsTs").iterdir()] == ["c11.nii.gz"]
+
+
+@pytest.mark.parametrize(("stored", "written"), [(np.float64, np.float32), (np.int64, np.int32), (np.int16, np.int16)])
+def test_volumes_of_another_format_become_nifti_in_the_same_place(tmp_path, stored, written):
+    import SimpleITK
+
+    array = np.arange(24).reshape(2, 3, 4)
+    for name, values in (("v.mha", array.astype(stored)), ("m.mha", (array > 20).astype(np.uint8))):
+        image = SimpleITK.GetImageFromArray(values)
+        image.SetSpacing((0.5, 0.75, 2.0))
+        image.SetOrigin((10.0, 20.0, 30.0))
+        SimpleITK.WriteImage(image, str(tmp_path / name))
+    export_nnunet(small(tmp_path, ["v.mha"] * 2, ["m.mha"] * 2, number=2), tmp_path / "out")
+    check_nnunet_contract(tmp_path / "out")
+    read = SimpleITK.ReadImage(str(tmp_path / "out" / "imagesTr" / "c0_0000.nii.gz"))
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(read), array)
+    np.testing.assert_allclose([*read.GetSpacing(), *read.GetOrigin()], [0.5, 0.75, 2, 10, 20, 30])
+    assert nibabel.load(tmp_path / "out" / "imagesTr" / "c0_0000.nii.gz").get_data_dtype() == written
+
+
+def test_a_flat_file_among_volumes_is_refused(tmp_path):
+    import SimpleITK
+
+    flat = SimpleITK.GetImageFromArray(np.ones((4, 5), np.uint8))
+    SimpleITK.WriteImage(flat, str(tmp_path / "flat.mha"))
+    with pytest.raises(ManifestError, match=r"c0_0000\.nii\.gz: expected a volume with three axes, got shape \(4, 5\)"):
+        export_nnunet(small(tmp_path, ["flat.mha"] * 2, ["flat.mha"] * 2, number=2), tmp_path / "out")
+
+
+@pytest.mark.parametrize("column", ["image", "mask"])
+def test_a_file_that_cannot_be_read_stops_the_export_and_is_named(tmp_path, column):
+    good = png(tmp_path / "good.png", np.ones((64, 64), np.uint8))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    whole = (tmp_path / png(tmp_path / "cut.png", noise)).read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:2000])
+    files = {"image": [good] * 2, "mask": [good] * 2} | {column: [good, "cut.png"]}
+    with pytest.raises(ManifestError, match=r"cut\.png: OSError: .*truncated.*`la-medical audit` names every"):
+        export_nnunet(small(tmp_path, files["image"], files["mask"], number=2), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_sixteen_bits_stay_sixteen_bits(tmp_path):
+    array = np.array([[0, 300], [4095, 65535]], np.uint16)
+    image, mask = png(tmp_path / "x.png", array), png(tmp_path / "m.png", np.ones((2, 2), np.uint8))
+    export_nnunet(small(tmp_path, [image] * 2, [mask] * 2, number=2), tmp_path / "out")
+    with Image.open(tmp_path / "out" / "imagesTr" / "c0_0000.png") as written:
+        np.testing.assert_array_equal(np.asarray(written), array)
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.array([[-1000, 0], [0, 3000]], np.int32), "values from -1000 to 3000"),
+        (np.array([[0, 0], [0, 70000]], np.int32), "values from 0 to 70000"),
+        (np.array([[0, 0], [0.25, 1]], np.float32), "values from 0 to 1"),
+        (np.array([[0, 0], [0, np.nan]], np.float32), "values from nan to nan"),
+    ],
+)
+def test_values_that_a_png_cannot_hold_are_refused(tmp_path, array, said):
+    image, mask = png(tmp_path / "x.tif", array), png(tmp_path / "m.png", np.ones((2, 2), np.uint8))
+    with pytest.raises(ManifestError, match=rf"c0_0000\.png: .*{said}; expected one gray channel of whole numbers"):
+        export_nnunet(small(tmp_path, [image] * 2, [mask] * 2, number=2), tmp_path / "out")
+
+
+def test_a_mask_in_colours_is_refused(tmp_path):
+    image = png(tmp_path / "x.png", np.zeros((2, 2), np.uint8))
+    mask = png(tmp_path / "m.png", np.full((2, 2, 3), (1, 0, 0), np.uint8))
+    with pytest.raises(ManifestError, match=r"c0\.png: shape \(2, 2, 3\).*expected one gray channel"):
+        export_nnunet(small(tmp_path, [image] * 2, [mask] * 2, number=2), tmp_path / "out")
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["to an empty folder", "to nothing"])
+def test_a_dataset_may_be_written_through_a_link(tmp_path, there):
+    manifest = volumes(tmp_path)
+    if there:
+        (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    lines = export_nnunet(manifest, tmp_path / "out")
+    assert lines[-1] == f"written to {tmp_path / 'out'}"
+    assert (tmp_path / "out").is_symlink()
+    check_nnunet_contract(tmp_path / "disk")
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def test_what_another_run_wrote_meanwhile_is_left_as_it_is(tmp_path):
+    for name in ("building", "out"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    with pytest.raises(InputError, match="out: was written by another run meanwhile; it was left as it is"):
+        put_in_place(tmp_path / "building", tmp_path / "out")
+    assert (tmp_path / "out" / "file").read_text() == "out"
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "gone", tmp_path / "new")

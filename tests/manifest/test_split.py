@@ -198,3 +198,50 @@ def test_only_the_splits_asked_for_are_made():
 def test_a_source_without_patients_is_named():
     lines = split_lines(split(manifest(frame(50).assign(patient_id=""))))
     assert any("cannot be checked" in line and "one" in line for line in lines)
+
+
+def test_an_unknown_way_to_stratify_is_refused():
+    with pytest.raises(InputError, match="stratify by 'random': expected one of stable, exact"):
+        split(manifest(frame(10)), stratify_by="random")
+
+
+def test_keeping_a_test_part_that_is_not_there_is_refused():
+    with pytest.raises(ManifestError, match="--keep-test, but no row has split test"):
+        split(manifest(frame(10).assign(split="train")), keep_test=True)
+
+
+def test_a_previous_split_of_other_cases_is_refused():
+    with pytest.raises(ManifestError, match="holds no case of manifest with a split; nothing can be kept"):
+        split(manifest(frame(10)), previous=split(manifest(frame(10, first=100))))
+    with pytest.raises(ManifestError, match="nothing can be kept"):
+        split(manifest(frame(10)), previous=manifest(frame(10)))  # the same cases, and none has a split
+
+
+def test_a_patient_whose_cases_were_in_two_splits_is_refused_with_both_cases():
+    table = pd.DataFrame({"case_id": list("abcdef"), "patient_id": list("112345"), "source": "s", "image": "x.png"})
+    before = manifest(table.assign(patient_id="", split=["train", "test", "val", "train", "train", ""]))
+    with pytest.raises(ManifestError, match=r"cases a \(train\) and b \(test\) must keep their splits, but belong to"):
+        split(manifest(table), previous=before)
+
+
+def test_what_is_printed_counts_cases_groups_positives_and_moves():
+    table = pd.DataFrame(
+        {"case_id": list("abcde"), "patient_id": ["1", "1", "2", "3", ""], "source": ["s"] * 4 + [""],
+         "image": "x.png", "split": ["train", "train", "train", "test", "test"],
+         "label.pneumonia": [1, 1, None, 0, -1], "label.effusion": [0] * 5}
+    )  # fmt: skip
+    before = manifest(table.assign(split=["train", "test", "", "test", "val"]))
+    assert split_lines(manifest(table), before) == [
+        "train 3 cases in 2 groups",
+        "test  2 cases in 2 groups",
+        "pneumonia: positives train 2, test 0 (no positive in test)",
+        "warning: rows without a patient ID in (no source) were split by study, or one by one; whether a patient of "
+        "theirs is in two splits cannot be checked",
+        "2 cases moved from the split they had",
+    ]
+
+
+def test_nothing_is_said_of_moves_where_there_was_no_split():
+    table = frame(10)
+    lines = split_lines(split(manifest(table)), manifest(table))
+    assert not any("moved" in line for line in lines)

@@ -69,3 +69,16 @@ def test_what_does_not_exist_is_refused(asked: dict[str, object], error: type[Ex
 def test_several_sources_cannot_take_one_name() -> None:
     with pytest.raises(ManifestError, match="holds 2 sources"):
         subset(manifest(("a", "b")), source="c")
+
+
+def test_a_share_that_holds_no_patient_is_refused() -> None:
+    one = from_columns(manifest().table.iloc[:2], root=".", space=SPACE)
+    shares = range(1, 4)
+    empty = []
+    for share in shares:
+        try:
+            subset(one, patients=(share, 3))
+        except ManifestError as error:
+            empty.append(str(error))
+    assert len(empty) == 2  # one patient is in one of three shares
+    assert all("holds no patient; ask for fewer shares" in message for message in empty)

@@ -136,6 +136,13 @@ def test_for_inference_two_columns_are_enough(tmp_path):
             LabelError,
             "two columns hold the class",
         ),
+        ("case_id,image,label.\na,a.png,1\n", LabelError, r"column label\. names no class; expected a name"),
+        ("case_id,image,label.2nd\na,a.png,1\n", LabelError, r"column label\.2nd names no class; expected a name"),
+        (
+            "case_id,image,label.Zebra,label.zebra\na,a.png,1,1\n",
+            LabelError,
+            r"column label\.zebra and label\.Zebra hold the same class 'zebra'; keep one",
+        ),
     ],
 )
 def test_bad_tables_are_refused_in_one_line(tmp_path, text, error, message):
@@ -237,3 +244,46 @@ def test_ids_that_a_spreadsheet_would_run_stay_themselves(tmp_path):
         table = read_manifest(tmp_path / name).table
         assert table["patient_id"].tolist() == ids
         assert table["note"].tolist() == ids
+
+
+def test_columns_between_the_fixed_ones_and_the_labels_are_metadata(tmp_path):
+    assert manifest(tmp_path, age=["5", "6"], site=["x", "y"]).metadata == ["age", "site"]
+
+
+def test_a_column_that_the_given_label_space_does_not_know_is_refused(tmp_path):
+    path = written(tmp_path / "m.csv", "case_id,image,label.pdac\na,a.png,1\n")
+    with pytest.raises(LabelError, match=r"m\.csv: 'pdac' is no class of label space chest_xray"):
+        read_manifest(path, space=SPACE)
+
+
+def test_absolute_paths_are_kept_where_they_are_allowed_and_read_again_without_asking(tmp_path):
+    names = ["/data/b.png", "../a.png"]
+    made = from_columns({"case_id": ["b", "a"], "image": names}, root=tmp_path, space=SPACE, allow_absolute=True)
+    path = write_manifest(made, tmp_path / "m.csv", command="c")
+    assert json.loads(path.with_suffix(".json").read_text())["absolute_paths"] is True
+    assert read_manifest(path).table["image"].tolist() == ["../a.png", "/data/b.png"]
+    path.with_suffix(".json").unlink()
+    with pytest.raises(ManifestError, match="leaves the manifest's root"):
+        read_manifest(path)
+    assert len(read_manifest(path, allow_absolute=True)) == 2
+
+
+def test_a_parquet_changed_by_hand_is_not_vouched_for_when_its_csv_is_written_again(tmp_path):
+    made = manifest(tmp_path)
+    write_manifest(made, tmp_path / "m.csv", command="c")
+    parquet = write_manifest(made, tmp_path / "m.parquet", command="c")
+    pd.read_parquet(parquet).assign(image="other.png").to_parquet(parquet)
+    csv = write_manifest(made, tmp_path / "m.csv", command="c")
+    assert len(read_manifest(csv)) == 2
+    with pytest.raises(ManifestError, match=r"does not belong to m\.parquet"):
+        read_manifest(parquet)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_manifest_without_label_columns_is_read_as_it_was_written(tmp_path, suffix):
+    made = from_columns({"case_id": ["a"], "image": ["a.png"]}, root=tmp_path, space=SPACE)
+    path = write_manifest(made, tmp_path / f"m.{suffix}", command="c")
+    read = read_manifest(path)
+    assert read.classes == ()
+    assert read.space.name == "chest_xray"
+    assert read.states().shape == (1, 0)

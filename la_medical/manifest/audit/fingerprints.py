@@ -31,14 +31,14 @@ def of_pixels(array: NDArray) -> str:
 
 
 def perceptual(gray: NDArray[np.float32]) -> str:
-    """256-bit hash of a gray picture (H, W) as hex; "" for a picture without contrast.
+    """256-bit hash of a gray picture (H, W) as hex; "" for a picture without contrast or not all of numbers.
 
     Each bit says whether a low frequency of the discrete cosine transform lies above their median (after Zauner 2010).
     """
     from scipy.fft import dctn
 
     small = shrink(gray, SIDE)
-    if small.std() < 1e-3:
+    if not small.std() >= 1e-3:  # NaN too
         return ""
     low = dctn(small, norm="ortho")[:KEPT, :KEPT].ravel()
     low[0] = 0.0  # the mean says how bright, not what is shown

@@ -65,7 +65,8 @@ def inspect_case(paths: tuple[Path | None, Path | None]) -> Inspection:
     mask, mask_fault = (None, "") if mask_path is None else _read(mask_path, read_mask)
     about: dict[str, object] = {"image": image, "mask": mask_fault}
     if picture is not None and image_path is not None:
-        about |= _about_picture(picture, _size(image_path))
+        with np.errstate(over="ignore", invalid="ignore"):  # a voxel may be infinite; its statistics then say so
+            about |= _about_picture(picture, _size(image_path))
     if mask is not None:
         about["values"] = _mask_values(mask)
         about["geometry"] = "" if picture is None else geometry_difference(picture, mask)

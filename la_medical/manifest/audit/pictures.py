@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,16 @@ class Picture:
 
 def read_picture(path: Path) -> Picture:
     """Decode `path` whole; raises `UnreadableError` with the decoder's own words."""
+    return _decoded(path, _read_image)
+
+
+def read_mask(path: Path) -> Picture:
+    """As `read_picture`, but the indices of a palette image are its values."""
+    return _decoded(path, _read_indices)
+
+
+def _decoded(path: Path, plain: Callable[[Path], Picture]) -> Picture:
+    """`path` by the reader of its kind, `plain` for images that are neither volumes nor DICOM."""
     name = path.name.lower()
     try:
         with warnings.catch_warnings():
@@ -55,7 +66,7 @@ def read_picture(path: Path) -> Picture:
                 return _read_itk(path)
             if name.endswith(DICOM):
                 return _read_dicom(path)
-            return _read_image(path)
+            return plain(path)
     except (MemoryError, UnreadableError):
         raise
     except Exception as error:  # each decoder has errors of its own, and most are plain `Exception`s
@@ -84,38 +95,37 @@ def _read_image(path: Path) -> Picture:
     return Picture(array)
 
 
-def read_mask(path: Path) -> Picture:
-    """As `read_picture`, but the indices of a palette image are its values."""
-    if path.name.lower().endswith((*NIFTI, *ITK, *DICOM)) or path.is_dir():
-        return read_picture(path)
+def _read_indices(path: Path) -> Picture:
     from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            indexed = image.mode == "P"
-            array = np.asarray(image) if indexed else None
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UnreadableError(one_line(f"{type(error).__name__}: {error}", 200)) from error
-    return read_picture(path) if array is None else Picture(array)
+    with Image.open(path) as image:
+        if image.mode == "P":
+            return Picture(np.asarray(image))
+    return _read_image(path)
 
 
 def _read_itk(path: Path) -> Picture:
     import SimpleITK
 
     image = SimpleITK.ReadImage(os.fspath(path))
-    array = SimpleITK.GetArrayFromImage(image).T
-    if image.GetDimension() != 3:
-        return Picture(array.T)
+    array = SimpleITK.GetArrayFromImage(image)
+    if image.GetDimension() == 2:
+        return Picture(array)
+    if array.ndim != 3:
+        raise UnreadableError(f"{array.ndim} axes; expected one gray volume with three")
     linear = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = linear, image.GetOrigin()
-    return Picture(array, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)  # LPS to RAS
+    return Picture(array.T, np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)  # LPS to RAS
 
 
 def _read_dicom(path: Path) -> Picture:
     from la_medical.dicom.datasets import read_dataset
 
     dataset = read_dataset(path)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise UnreadableError(f"{frames} frames; expected one image, or a folder that holds one series")
     found = []
     if dataset.get("PhotometricInterpretation") == "MONOCHROME1":
         found.append("monochrome1")

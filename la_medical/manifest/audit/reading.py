@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from la_medical.artifacts import read_json, sha256_of
 from la_medical.errors import LabelError, ManifestError
 from la_medical.labels.space import LabelSpace, packaged_label_spaces
 from la_medical.manifest.audit.checks import FAILED, PASSED, Check, concerning
 from la_medical.manifest.card import SourceCard
-from la_medical.manifest.table import LABEL_PREFIX, Manifest, from_columns, read_manifest
+from la_medical.manifest.table import (
+    LABEL_PREFIX,
+    Manifest,
+    from_columns,
+    json_beside,
+    read_manifest,
+    space_beside,
+    space_of_columns,
+)
+from la_medical.manifest.table_files import read_table_file
 
 UNIQUE, SPELLED = "unique case_id", "class spellings"
 
@@ -29,44 +36,30 @@ def read_for_audit(path: str | Path, *, root: str | Path | None = None) -> tuple
     good = [Check(UNIQUE, PASSED, "each case has one row"), Check(SPELLED, PASSED, "every label column is a class")]
     try:
         return read_manifest(path, root=root), good
-    except (ManifestError, LabelError) as error:
-        frame = _raw(path)
-        if frame is None:
-            raise
-        repeated = frame["case_id"].astype(str).duplicated() if "case_id" in frame else pd.Series(False, frame.index)
-        space = _space(path, frame)
+    except (ManifestError, LabelError):
+        frame, about = read_table_file(path), json_beside(path) or {}  # they raise what cannot be audited
+        space = space_beside(about) if about else _space(path, frame)
         wrong = [name for name in frame.columns if str(name).startswith(LABEL_PREFIX) and not space.find(_class(name))]
+        if "case_id" not in frame:
+            raise
+        repeated = frame["case_id"].astype(str).duplicated()
         if not repeated.any() and not wrong:
             raise
-        cause = str(error)
+    cases = [str(case) for case in frame.loc[repeated, "case_id"].unique()]
+    twice = "case_ids come more than once; the first row of each is audited below"
     checks = [
-        concerning(UNIQUE, FAILED, "case_ids come more than once; the first row of each is audited below", cases)
-        if (cases := [str(case) for case in frame.loc[repeated, "case_id"].unique()])
-        else good[0],
+        concerning(UNIQUE, FAILED, twice, cases) if cases else good[0],
         Check(SPELLED, FAILED, _misspelt(wrong, space), len(wrong)) if wrong else good[1],
     ]
-    about = read_json(path.with_suffix(".json")) if path.with_suffix(".json").is_file() else {}
-    if about and sha256_of(path) not in (about.get("sha256"), dict(about.get("also", {})).get(path.name)):
-        raise ManifestError(cause)
     manifest = from_columns(
         frame.loc[~repeated].drop(columns=wrong),
         root=root or path.parent / about.get("root", "."),
         space=space,
         cards={name: SourceCard.from_dict(name, card) for name, card in about.get("sources", {}).items()},
+        allow_absolute=bool(about.get("absolute_paths", False)),
+        path=path,
     )
-    return replace(manifest, path=path), checks
-
-
-def _raw(path: Path) -> pd.DataFrame | None:
-    """The table as it stands, or None where there is no table that can be read."""
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(
-            path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig", index_col=False
-        )
-    except (ValueError, OSError):  # read_manifest has said it better already
-        return None
+    return manifest, checks
 
 
 def _class(column: object) -> str:
@@ -74,15 +67,14 @@ def _class(column: object) -> str:
 
 
 def _space(path: Path, frame: pd.DataFrame) -> LabelSpace:
-    """The JSON's label space, or the packaged one that knows most of the columns."""
-    beside = path.with_suffix(".json")
-    if beside.is_file():
-        about = read_json(beside)
-        if isinstance(about, dict) and "label_space" in about:
-            return LabelSpace.from_dict(about["label_space"])
-    names = [_class(name) for name in frame.columns if str(name).startswith(LABEL_PREFIX)]
-    spaces = [LabelSpace.load(name) for name in packaged_label_spaces()]
-    return max(spaces, key=lambda space: sum(space.find(name) is not None for name in names))
+    """The label space that reading would find, or the packaged one that knows most of the columns."""
+    columns = [str(name) for name in frame.columns]
+    try:
+        return space_of_columns(columns, path)
+    except LabelError:
+        names = [_class(name) for name in columns if name.startswith(LABEL_PREFIX)]
+        spaces = [LabelSpace.load(name) for name in packaged_label_spaces()]
+        return max(spaces, key=lambda space: sum(space.find(name) is not None for name in names))
 
 
 def _misspelt(wrong: list[str], space: LabelSpace) -> str:

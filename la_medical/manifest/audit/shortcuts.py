@@ -91,7 +91,7 @@ def _best(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matrix(found: Sequence[Inspection], name: str) -> NDArray[np.float64]:
-    """(N, F); what a row does not have (a spacing, say) is the mean of the others."""
+    """(N, F); what a row does not have (a spacing, a finite mean) is the mean of the others."""
     rows = [
         {**(one.statistics if name != "thumbnail" else {}), **(one.thumbnail if name != "statistics" else {})}
         for one in found
@@ -99,7 +99,7 @@ def _matrix(found: Sequence[Inspection], name: str) -> NDArray[np.float64]:
     columns = sorted({key for row in rows for key in row})
     matrix = np.array([[row.get(key, np.nan) for key in columns] for row in rows], dtype=np.float64)
     matrix = matrix.reshape(len(rows), len(columns))
-    missing = np.isnan(matrix)
+    missing = ~np.isfinite(matrix)
     counts = (~missing).sum(axis=0)
     means = np.where(missing, 0.0, matrix).sum(axis=0) / np.maximum(counts, 1)
     return np.where(missing, means, matrix)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from la_medical.errors import InputError, ManifestError
 from la_medical.manifest.assemble import path_columns
-from la_medical.manifest.audit.pictures import Picture, read_mask, read_picture
+from la_medical.manifest.audit.pictures import Picture, UnreadableError, read_mask, read_picture
 from la_medical.manifest.export.folds import folds as make_folds
 from la_medical.manifest.export.folds import parts_of
 from la_medical.manifest.export.label_values import LabelValues, known_everywhere, label_values, remapped
@@ -44,7 +44,8 @@ def export_nnunet(
     and background is `ignore` in a case that does not say of every class whether it is there.
 
     Raises:
-        ManifestError: missing files, no masks, a mask value that no card explains.
+        ManifestError: missing or unreadable files, no masks, a mask value that no card explains, an image without a
+            channel, what does not fit the one kind of file (volumes or PNG) that the others are written as.
         InputError: `out` exists and is not empty.
     """
     out = Path(out)
@@ -60,14 +61,15 @@ def export_nnunet(
     require_files(manifest, path_columns(manifest.table.columns), [*training, *parts.test])
     writer = _Writer(manifest, label_values(manifest, [row for row in training + parts.test if has_mask[row]]), copy)
     splits = _splits(manifest, training, set(parts.val), folds, seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".partial-{out.name}-", dir=out.parent))
+    place = out.resolve()  # a link to an empty folder stays a link
+    place.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".partial-{place.name}-", dir=place.parent))
     try:
         writer.write(building, training, parts.test)
         _write_json(building / "dataset.json", _dataset(manifest, writer, len(training)))
         _write_json(building / "splits_final.json", splits)
         building.chmod(0o755)
-        _rename(building, out)
+        put_in_place(building, place)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     unmasked = sum(not has_mask[row] for row in parts.train + parts.val)
@@ -113,7 +115,7 @@ class _Writer:
         if source.name.lower().endswith(self.ending) and source.is_file() and self.ending == ".nii.gz":
             _link(source, target, self.copy)
             return
-        picture = read_picture(source)
+        picture = _readable(read_picture, source)
         if self.ending == ".nii.gz":
             _save_volume(picture, picture.array, target)
         else:
@@ -124,7 +126,7 @@ class _Writer:
         card = manifest.cards[table["source"].iloc[row]]
         known = known_everywhere(card, self.states[row], self.values)
         self.ignored += not known
-        picture = read_mask(source)
+        picture = _readable(read_mask, source)
         array = remapped(
             picture.array,
             self.values.of(card),
@@ -193,7 +195,8 @@ def _lines(
     return [*lines, f"written to {out}"]
 
 
-def _rename(building: Path, out: Path) -> None:
+def put_in_place(building: Path, out: Path) -> None:
+    """Rename a whole dataset to `out`; raises `InputError` where another one has come to lie there meanwhile."""
     try:
         building.rename(out)
     except OSError as error:
@@ -204,6 +207,13 @@ def _rename(building: Path, out: Path) -> None:
 
 def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+
+
+def _readable(reader: Callable[[Path], Picture], source: Path) -> Picture:
+    try:
+        return reader(source)
+    except UnreadableError as error:
+        raise ManifestError(f"{source}: {error}; `la-medical audit` names every such file") from error
 
 
 def _link(source: Path, target: Path, copy: bool) -> None:
@@ -235,6 +245,14 @@ def _gray(array: NDArray) -> NDArray:
 
 
 def _save_png(array: NDArray, target: Path) -> None:
+    """One gray channel of 8 or 16 bits, the values unchanged; raises `ManifestError` for what a PNG cannot hold."""
     from PIL import Image
 
-    Image.fromarray(array if array.dtype.itemsize == 1 else array.astype(np.uint16)).save(target)
+    with np.errstate(invalid="ignore"):
+        stored = array.astype(np.uint8 if array.dtype.itemsize == 1 else np.uint16)
+    if array.ndim != 2 or not np.array_equal(stored, array):
+        raise ManifestError(
+            f"{target.name}: shape {array.shape} with values from {array.min():g} to {array.max():g}; expected one "
+            "gray channel of whole numbers from 0 to 65535; leave the case out, or convert the file"
+        )
+    Image.fromarray(stored).save(target)
