@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from sklearn import metrics
 
 from la_medical.errors import InputError
@@ -149,6 +150,19 @@ def test_more_cases_narrow_the_newcombe_interval():
     widths = [high - low for low, high in (auc.newcombe(0.9, n, n) for n in (5, 50, 500))]
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < 0.05
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(1, 30), (100, 1), (2, 1000)])
+def test_newcombe_with_few_of_one_kind(positives, negatives):
+    """Beyond t = 1 the variance of so unequal numbers is positive again; the interval ends at 1 all the same."""
+
+    def excess(t):
+        spread = 1 + ((positives + negatives) / 2 - 1) * ((1 - t) / (2 - t) + t / (1 + t))
+        return (0.99 - t) ** 2 - 1.959963984540054**2 * t * (1 - t) * spread / (positives * negatives)
+
+    expected = brentq(excess, 0, 0.99, xtol=1e-14), brentq(excess, 0.99, 1, xtol=1e-14)
+    assert auc.newcombe(0.99, positives, negatives) == pytest.approx(expected, abs=1e-12)
+    assert auc.newcombe(1.0, positives, negatives)[1] == 1.0
 
 
 @pytest.mark.parametrize(

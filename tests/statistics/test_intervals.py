@@ -127,3 +127,10 @@ def test_scalars_give_floats_and_columns_of_a_table_arrays():
         k, n = pd.Series([3, 0], dtype="Int64"), pd.Series([9, 5], dtype="Int64")
         for bound, expected in zip(interval(k, n), interval([3, 0], [9, 5]), strict=True):
             np.testing.assert_array_equal(bound, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_counts_of_few_digits_lose_nothing(dtype):
+    k, n = np.array([81, 0, 1]), np.array([263, 20, 29])
+    for interval in (wilson, clopper_pearson):
+        np.testing.assert_array_equal(interval(k.astype(dtype), n.astype(dtype)), interval(k, n))
