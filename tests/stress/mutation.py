@@ -36,7 +36,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }
 """Rooms, and those of their tests that take too long to be run for every mutant."""
-PRELOADED = {"losses": ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "torch.onnx")}
+PRELOADED = {
+    "losses": ("torch._dynamo", "torch.fx.experimental.symbolic_shapes", "torch.onnx"),
+    "detection": ("blosc2", "cc3d", "highdicom", "pyarrow.parquet", "scipy.ndimage", "scipy.stats", "skimage.measure"),
+}
 """What a room's tests import in passing: imported once, before the forks, and not by every mutant again (seconds)."""
 COPIED = ("la_medical", "tests", "data_manifests", "bundles", "experiments", "pyproject.toml")
 
@@ -53,8 +56,9 @@ def prepare(room: str, folder: Path) -> None:
             shutil.copy2(source, folder / name)
     conftest = folder / "tests" / room / "conftest.py"
     if room in PRELOADED:
-        assert not (REPOSITORY / "tests" / room / "conftest.py").exists()
-        conftest.write_text("".join(f"import {name}\n" for name in PRELOADED[room]))
+        own = REPOSITORY / "tests" / room / "conftest.py"
+        imports = "".join(f"import {name}\n" for name in PRELOADED[room])
+        conftest.write_text((own.read_text() if own.exists() else "") + imports)
     arguments = ["-n", "0", "-p", "no:cacheprovider", "--hypothesis-profile=ci", "-m", "not slow and not data"]
     arguments += [f"--{'deselect' if '::' in test else 'ignore'}={test}" for test in ROOMS[room]]
     settings = {
