@@ -28,8 +28,8 @@ class Component:
 
     def first_voxel(self) -> tuple[int, int, int]:
         """(z, y, x) of its first voxel when z runs slowest: the order in which others number components."""
-        z, y, x = (int(axis[0]) for axis in np.nonzero(self.mask.T))
-        return self.start[2] + z, self.start[1] + y, self.start[0] + x
+        y, x = (int(axis[0]) for axis in np.nonzero(self.mask[:, :, 0].T))
+        return self.start[2], self.start[1] + y, self.start[0] + x
 
     def centre(self) -> NDArray[np.float64]:
         """Mean voxel index (3,)."""
@@ -64,13 +64,9 @@ def active_boxes(array: NDArray[Any], threshold: Any, maxima: NDArray[Any]) -> I
     (the recursive cut that layout analysis uses for pages).
     """
     for run in _runs(maxima >= threshold):
-        inside = array.T[run] >= threshold  # (z, y, x): rows of memory one after the other
-        plane = inside.any(axis=0)
-        rows, columns = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
-        top, left = int(rows[0]), int(columns[0])
-        tight = inside[:, top : rows[-1] + 1, left : columns[-1] + 1].T
-        for x, y, z in _split(tight, 0):
-            yield _moved(x, left), _moved(y, top), _moved(z, run.start)
+        inside = (array.T[run] >= threshold).T  # compared in rows of memory, one after the other
+        for x, y, z in _split(inside, 1, 0):
+            yield x, y, _moved(z, run.start)
 
 
 def bounding_box(array: NDArray[Any], threshold: Any, maxima: NDArray[Any]) -> Box | None:
@@ -95,7 +91,7 @@ def components(
         part = array[box]
         inside = part >= threshold
         labels, number = _labelled(part, inside, connectivity, by_value)
-        if number == 1 and not by_value:
+        if number == 1:
             found.append(_whole(inside, box))
             continue
         found.extend(_each(labels, box))
@@ -133,21 +129,20 @@ def _moved(part: slice, by: int) -> slice:
 
 
 def _runs(hits: Any) -> list[slice]:
-    edges = np.flatnonzero(np.diff(np.r_[False, hits, False].astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.r_[False, hits, False]))
     return [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def _split(inside: NDArray[np.bool_], unsplit: int, axis: int = 0) -> Iterator[Box]:
-    """Tight boxes of a region: cut at empty planes along `axis`, then along the next, until three axes do not cut."""
+def _split(inside: NDArray[np.bool_], axis: int, unsplit: int) -> Iterator[Box]:
+    """Tight boxes of a region: cut at empty planes along `axis`, then the next, until three in turn do not cut."""
     if unsplit == 3:
         yield slice(0, inside.shape[0]), slice(0, inside.shape[1]), slice(0, inside.shape[2])
         return
     runs = _runs(inside.any(axis=tuple(other for other in range(3) if other != axis)))
-    whole = len(runs) == 1 and runs[0].stop - runs[0].start == inside.shape[axis]
     for run in runs:
         index = [slice(None)] * 3
         index[axis] = run
-        for part in _split(inside[tuple(index)], unsplit + 1 if whole else 1, (axis + 1) % 3):
+        for part in _split(inside[tuple(index)], (axis + 1) % 3, unsplit + 1 if len(runs) == 1 else 1):
             moved = list(part)
-            moved[axis] = slice(run.start + part[axis].start, run.start + part[axis].stop)
+            moved[axis] = _moved(part[axis], run.start)
             yield moved[0], moved[1], moved[2]

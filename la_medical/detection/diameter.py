@@ -40,7 +40,7 @@ def _rectangle(inside: NDArray[np.bool_], step: NDArray[np.float64]) -> float:
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     if not len(rows):
         return 0.0
-    size = np.array([rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1], dtype=np.float64)
+    size = np.array([rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1])
     return float(max(np.linalg.norm(step @ size), np.linalg.norm(step @ (size * (1, -1)))))
 
 
@@ -49,7 +49,7 @@ def _feret(inside: NDArray[np.bool_], step: NDArray[np.float64]) -> float:
     rows = np.flatnonzero(inside.any(axis=1))
     first = inside[rows].argmax(axis=1)
     last = inside.shape[1] - 1 - inside[rows, ::-1].argmax(axis=1)
-    ends = np.concatenate([np.stack([rows, first], axis=1), np.stack([rows, last], axis=1)]).astype(np.float64)
+    ends = np.concatenate([np.stack([rows, first], axis=1), np.stack([rows, last], axis=1)])
     outline = np.concatenate([ends + move for move in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))])
     points = _hull(outline) @ step.T
     apart = points[:, None, :] - points[None, :, :]

@@ -43,12 +43,12 @@ def match(candidates: Sequence[Candidate], lesions: Sequence[Component], grid: G
     for row, lesion in enumerate(lesions):
         for column, candidate in enumerate(candidates):
             shared[row, column] = lesion.shared(candidate.component)
-    sizes = np.add.outer([one.voxels for one in lesions], [one.voxels for one in candidates]).reshape(shared.shape)
+    sizes = np.add.outer([one.voxels for one in lesions], [one.voxels for one in candidates])
     small = PICAI_EPSILON if protocol.is_picai else 0.0
-    iou = (shared + small) / np.maximum(sizes - shared + small, 1e-300)
-    dice = (2 * shared + small) / np.maximum(sizes + small, 1e-300)
+    iou = (shared + small) / (sizes - shared + small)
+    dice = (2 * shared + small) / (sizes + small)
     weight, reached = _affinity(candidates, lesions, grid, protocol, iou if protocol.match != "dice" else dice, shared)
-    lesion_of = _assign(np.where(reached, weight, 0.0), reached, picai=protocol.is_picai)
+    lesion_of = _assign(weight, reached, picai=protocol.is_picai)
     spare = FALSE if protocol.duplicates == "false_positive" else DUPLICATE
     outcome = [
         TRUE if lesion_of[column] >= 0 else spare if reached[:, column].any() else FALSE
@@ -98,14 +98,10 @@ def _assign(weight: NDArray[np.float64], reached: NDArray[np.bool_], *, picai: b
     lesion_of = np.full(weight.shape[1], -1)
     if not reached.any():
         return lesion_of
-    if (reached.sum(axis=0) <= 1).all() and (reached.sum(axis=1) <= 1).all():
-        rows, columns = np.nonzero(reached)
-    else:
-        from scipy.optimize import linear_sum_assignment
+    from scipy.optimize import linear_sum_assignment
 
-        scale = 1.0 if picai else 1 / (1 + min(weight.shape))
-        rows, columns = linear_sum_assignment(np.where(reached, 1 + scale * weight, 0.0), maximize=True)
-        kept = reached[rows, columns]
-        rows, columns = rows[kept], columns[kept]
-    lesion_of[columns] = rows
+    scale = 1.0 if picai else 1 / (1 + min(weight.shape))
+    rows, columns = linear_sum_assignment(np.where(reached, 1 + scale * weight, 0.0), maximize=True)
+    kept = reached[rows, columns]
+    lesion_of[columns[kept]] = rows[kept]
     return lesion_of

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from la_medical.detection.components import bounding_box, components, slice_maxima
+from la_medical.detection.components import Component, active_boxes, bounding_box, components, slice_maxima
 
 FULL = np.ones((3, 3, 3))
 
@@ -63,3 +63,37 @@ def test_empty_volumes_have_no_component_and_no_box(shape):
     array = np.zeros(shape, np.uint8, order="F")
     assert components(array, 1, slice_maxima(array)) == []
     assert bounding_box(array, 1, slice_maxima(array)) is None
+
+
+def test_the_first_voxel_is_the_first_of_the_first_slice():
+    """(z, y, x); in its slice it is neither in the first row nor in the first column of the box."""
+    mask = np.zeros((4, 3, 2), bool)
+    mask[2:4, 1, 0] = mask[0, 2, 0] = mask[0, 0, 1] = True
+    assert Component((10, 20, 30), mask, 4).first_voxel() == (30, 21, 12)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [(0, 3, 2), (3, 0, 2)])
+def test_slices_of_nothing_have_the_largest_value_0(shape, dtype):
+    maxima = slice_maxima(np.zeros(shape, dtype, order="F"))
+    assert maxima.tolist() == [0, 0]
+    assert maxima.dtype == dtype
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.003, 0.01, 0.03, 0.1]))
+def test_boxes_are_tight_hold_every_voxel_and_cannot_be_cut(seed, density):
+    rng = np.random.default_rng(seed)
+    array = np.asfortranarray((rng.random(tuple(rng.integers(1, 16, 3))) < density).astype(np.uint8))
+    left = array.copy()
+    for box in active_boxes(array, 1, slice_maxima(array)):
+        for axis in range(3):
+            assert left[box].any(axis=tuple({0, 1, 2} - {axis})).all()  # no plane of it is empty
+        left[box] = 0
+    assert not left.any()
+    corners = np.argwhere(array)
+    found = bounding_box(array, 1, slice_maxima(array))
+    if len(corners):
+        assert found == tuple(slice(low, high + 1) for low, high in zip(corners.min(0), corners.max(0), strict=True))
+    else:
+        assert found is None

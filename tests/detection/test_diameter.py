@@ -7,7 +7,7 @@ from skimage.measure import find_contours
 
 from la_medical.detection.candidates import size_of
 from la_medical.detection.components import Component
-from la_medical.detection.diameter import equivalent_diameter, longest_axial_diameter
+from la_medical.detection.diameter import _rectangle, equivalent_diameter, longest_axial_diameter
 from la_medical.grid import Grid
 
 
@@ -67,3 +67,39 @@ def test_scaling_the_spacing_scales_volumes_and_diameters(seed, factor):
 
 def test_equivalent_diameter_of_the_unit_ball():
     assert equivalent_diameter(np.pi / 6) == pytest.approx(1)
+
+
+def sheared():
+    """Columns lean over the rows: a step along the second axis goes 0.9 mm along the first."""
+    return np.array([[1.0, 0.9, 0.0, 0], [0.0, 1.5, 0.0, 0], [0.0, 0.0, 4.0, 0], [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_longest_of_many_slices_is_found_in_a_sheared_grid(seed):
+    """Against all pairs of outline points of all slices."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((12, 14, 6), bool)
+    for z in range(6):
+        x, y = rng.integers(0, 9), rng.integers(0, 9)
+        mask[x : x + rng.integers(1, 4), y : y + rng.integers(1, 6), z] = True
+    affine = sheared()
+    ends = [
+        (x + dx, y + dy, z) for x, y, z in np.argwhere(mask) for dx, dy in ((0.5, 0), (-0.5, 0), (0, 0.5), (0, -0.5))
+    ]
+    points = np.array(ends)
+    expected = max(pdist(points[points[:, 2] == z] @ affine[:3, :3].T).max() for z in range(6))
+    found = longest_axial_diameter(Component((3, 2, 1), mask, int(mask.sum())), Grid((40, 40, 40), affine))
+    assert found == pytest.approx(expected)
+
+
+def test_a_lesion_below_one_millimetre():
+    assert longest_axial_diameter(box((1, 1, 1)), Grid((9, 9, 9), np.diag([0.3, 0.4, 2.0, 1]))) == pytest.approx(0.4)
+
+
+def test_no_point_of_a_slice_lies_further_apart_than_its_rectangle_is_long():
+    inside = np.zeros((9, 9), bool)
+    inside[2:5, 4:8] = True  # 3 by 4 steps of (1, 0) and (0.9, 1.5) mm: corners (6.6, 6) and (3 - 3.6, -6) apart
+    step = sheared()[:2, :2]
+    assert _rectangle(inside, step) == pytest.approx(np.hypot(6.6, 6.0))
+    assert _rectangle(inside, step * ((1, -1), (1, 1))) == pytest.approx(np.hypot(6.6, 6.0))
+    assert _rectangle(np.zeros((9, 9), bool), step) == 0

@@ -1,8 +1,8 @@
 """`python -m tests.stress.mutation ROOM [FILE ...] [--seconds N]`: mutation testing of a room by its own fast tests.
 
-mutmut changes one thing at a time in a copy of the room under build/mutation/ROOM and runs the tests that reach it. A
-run that is stopped goes on with what is left when it is started again; edited functions are tested anew. What a
-surviving mutant is good for, or why no test can tell it from the original, is in `equivalent_mutants.yaml`.
+mutmut changes one thing at a time in a copy of the room under build/mutation/ROOM and finds the tests that reach it;
+`trials` runs them. A run that is stopped goes on with what is left when it is started again; edited functions are tested
+anew. Why no test can tell a surviving mutant from the original is in `equivalent_mutants.yaml`.
 """
 
 from __future__ import annotations
@@ -78,19 +78,32 @@ def prepare(room: str, folder: Path) -> None:
     (folder / "setup.cfg").write_text("\n".join([*lines, ""]))
 
 
-def mutate(folder: Path, names: list[str], seconds: float | None, children: int) -> None:
-    """Run mutmut on mutants of these names (globs; all without) until done, or interrupt it after `seconds`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment["PYTEST_ADDOPTS"] = "-p no:unraisableexception"  # it collects garbage, longer than most tests take
+def make_mutants(folder: Path) -> None:
+    """Have mutmut write the mutants and find the tests that reach each function; stop it before it tries any."""
+    command = [sys.executable, "-u", "-m", "mutmut", "run", "--max-children", "1"]
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it, children too
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mutmut", "run", "--max-children", str(children), *names], cwd=folder, env=environment
-    )
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
-        process.wait()
+    said = []
+    with subprocess.Popen(command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("Running mutation testing"):
+                process.send_signal(signal.SIGINT)
+                return
+    sys.exit("".join(said))
+
+
+def try_mutants(folder: Path, room: str, files: list[str], seconds: float | None, children: int) -> None:
+    """Try those that are not decided yet, for `seconds` at most."""
+    command = [sys.executable, "-m", "tests.stress.trials", room, *files, "--children", str(children)]
+    if seconds:
+        command += ["--seconds", str(seconds)]
+    subprocess.run(command, cwd=folder / "mutants", env=_environment(), check=True)
+
+
+def _environment() -> dict[str, str]:
+    quick = "-p no:unraisableexception"  # it collects garbage, longer than most tests take
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": quick}
 
 
 def counted(room: str, folder: Path) -> dict[str, int]:
@@ -116,9 +129,9 @@ def main() -> int:
     given = parser.parse_args()
     folder = REPOSITORY / "build" / "mutation" / given.room
     prepare(given.room, folder)
+    make_mutants(folder)
     forget_survivors(folder, given.room)
-    names = [f"la_medical.{given.room}.{Path(file).stem}.*" for file in given.files]
-    mutate(folder, names, given.seconds, given.children)
+    try_mutants(folder, given.room, given.files, given.seconds, given.children)
     outcomes = counted(given.room, folder)
     print(outcomes)
     stress = os.environ.get("LA_MEDICAL_STRESS")
