@@ -39,7 +39,7 @@ def _label_values(labels: Mapping[str, Any]) -> dict[int, str]:
     if len({value for value, _ in pairs}) < len(pairs):
         raise ValueError("one value has two names")
     named = {value: name for value, name in sorted(pairs) if value != 0}
-    if not named or min(named) < 0:
+    if not named or min(named) < 1:
         raise ValueError("no value from 1 has a name")
     return named
 

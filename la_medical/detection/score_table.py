@@ -33,5 +33,4 @@ def read_score_table(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, f
         raise PredictionError(f"{path}: a score is no number ({error})") from error
     if ((scores < 0) | (scores > 1)).any(axis=None):
         raise PredictionError(f"{path}: scores outside 0..1; give probabilities")
-    table = dict(zip(frame["case_id"], scores.to_dict("records"), strict=True))
-    return tuple(columns.values()), table
+    return tuple(columns.values()), scores.set_axis(frame["case_id"]).to_dict("index")

@@ -1,7 +1,7 @@
 """`python -m tests.stress.mutation ROOM [FILE ...] [--seconds N]`: mutation testing of a room by its own fast tests.
 
 mutmut changes one thing at a time in a copy of the room under build/mutation/ROOM and finds the tests that reach it;
-`trials` runs them. A run that is stopped goes on with what is left when it is started again; edited functions are tested
+`trials` runs them. A run that is stopped goes on with what is left when started again; an edited function is tested
 anew. Why no test can tell a surviving mutant from the original is in `equivalent_mutants.yaml`.
 """
 
@@ -107,15 +107,17 @@ def _environment() -> dict[str, str]:
 
 
 def counted(room: str, folder: Path) -> dict[str, int]:
-    """Mutants by what became of them; a survivor that is listed as equivalent counts as that."""
+    """Mutants by what became of them; one that no test reaches survives, one that is listed as equivalent is that."""
     listed = {entry["mutant"] for entry in yaml.safe_load(EQUIVALENT.read_text())[room] or ()}
     outcomes: Counter[str] = Counter()
     for mutant in read_mutants(folder, room):
-        kept = mutant.outcome == "survived"
-        identity = mutant.identity(folder) if kept else ""
-        outcomes["equivalent" if kept and identity in listed else mutant.outcome] += 1
-        if kept and identity not in listed:
-            print(f"survived: {identity}")
+        outcome = "survived" if mutant.outcome == "no tests" else mutant.outcome
+        if outcome == "survived":
+            identity = mutant.identity(folder)
+            outcome = "equivalent" if identity in listed else outcome
+            if outcome == "survived":
+                print(f"{mutant.outcome}: {identity}")
+        outcomes[outcome] += 1
     return dict(outcomes)
 
 

@@ -71,7 +71,8 @@ def tried(mutants: list[str], order: Order, arguments: list[str], children: int)
         mutant, pipe = running.pop(process)
         with os.fdopen(pipe) as said:
             test = said.readline().strip()
-        code = TIMEOUT if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        code = os.waitstatus_to_exitcode(status)
+        code = TIMEOUT if code == -signal.SIGALRM else code
         if code == KILLED and test:
             order.learn(mutant, test)
         return mutant, code
