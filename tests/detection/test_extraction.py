@@ -109,8 +109,9 @@ def test_the_factor_divides_in_the_type_of_the_map(extraction):
     assert extracted(array, extraction=extraction)[0] == (2, (1, 1, 1))
 
 
+@pytest.mark.parametrize(("middle", "ring", "found"), [(0.3, 1.0, [16, 1]), (1.0, 0.3, [1, 16])])
 @pytest.mark.parametrize("plane", [(0, 1), (0, 2), (1, 2)])
-def test_dynamic_keeps_one_in_the_middle_of_a_ring(plane):
+def test_dynamic_keeps_a_ring_and_what_is_in_its_middle(plane, middle, ring, found):
     """Two voxels from each side of a ring of 5 by 5."""
     array = empty()
     first, second = plane
@@ -118,9 +119,5 @@ def test_dynamic_keeps_one_in_the_middle_of_a_ring(plane):
         for b in range(5):
             voxel = [2, 2, 2]
             voxel[first], voxel[second] = a + 1, b + 1
-            if a in (0, 4) or b in (0, 4):
-                array[tuple(voxel)] = 1.0
-    middle = [2, 2, 2]
-    middle[first] = middle[second] = 3
-    array[tuple(middle)] = 0.3
-    assert [voxels for voxels, _ in extracted(array, extraction="dynamic")] == [16, 1]
+            array[tuple(voxel)] = ring if a in (0, 4) or b in (0, 4) else middle if a == b == 2 else 0
+    assert [voxels for voxels, _ in extracted(array, extraction="dynamic")] == found

@@ -167,6 +167,18 @@ def test_settings_that_make_no_sense_are_refused(wrong):
         Protocol(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"),
+    [("threshold", 1e-9, 1), ("match_threshold", 0, 1), ("dynamic_factor", 1, 1e6), ("dynamic_lesions", 1, 10**6),
+     ("min_volume_mm3", 0, 1e12), ("min_voxels", 1, 10**9), ("distance_mm", 0, 1e4)],
+)  # fmt: skip
+def test_the_ends_of_a_range_belong_to_it(name, lowest, highest):
+    for value in (lowest, highest):
+        assert getattr(Protocol(**{name: value}), name) == value
+    with pytest.raises(PredictionError, match=f"{name} .*: expected a number from "):
+        Protocol(**{name: highest * 1.01})
+
+
 def test_a_protocol_comes_back_from_its_content():
     protocol = picai_protocol(extraction="dynamic")
     assert Protocol.from_dict(protocol.to_dict()) == protocol
