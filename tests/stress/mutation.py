@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -41,6 +40,15 @@ PRELOADED = {
     "detection": ("blosc2", "cc3d", "highdicom", "pyarrow.parquet", "scipy.ndimage", "scipy.stats", "skimage.measure"),
 }
 """What a room's tests import in passing: imported once, before the forks, and not by every mutant again (seconds)."""
+MAKE = """
+import mutmut.__main__ as mutmut
+
+def enough(**_):
+    raise SystemExit
+
+mutmut.collect_source_file_mutation_data = enough
+mutmut._run((), 1)
+"""
 COPIED = ("la_medical", "tests", "data_manifests", "bundles", "experiments", "pyproject.toml")
 
 
@@ -79,18 +87,8 @@ def prepare(room: str, folder: Path) -> None:
 
 
 def make_mutants(folder: Path) -> None:
-    """Have mutmut write the mutants and find the tests that reach each function; stop it before it tries any."""
-    command = [sys.executable, "-u", "-m", "mutmut", "run", "--max-children", "1"]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs would ignore it, children too
-    said = []
-    with subprocess.Popen(command, cwd=folder, env=_environment(), stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line)
-            if line.startswith("Running mutation testing"):
-                process.send_signal(signal.SIGINT)
-                return
-    sys.exit("".join(said))
+    """Have mutmut write the mutants and find the tests that reach each function, and end before it tries any."""
+    subprocess.run([sys.executable, "-c", MAKE], cwd=folder, env=_environment(), check=True)
 
 
 def try_mutants(folder: Path, room: str, files: list[str], seconds: float | None, children: int) -> None:

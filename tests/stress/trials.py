@@ -24,6 +24,8 @@ import pytest
 
 KILLED, TIMEOUT, UNREACHED = 1, -24, 33
 """mutmut's exit codes."""
+UNCHANGED = ""
+"""The mutant that is none."""
 LIMIT = 60
 """Seconds after which a mutant is taken to run for ever."""
 SAVE_EVERY = 20.0
@@ -97,20 +99,17 @@ def tried(mutants: list[str], order: Order, arguments: list[str], children: int)
 def _run(mutant: str, arguments: list[str], pipe: int) -> None:
     """In the child: never returns."""
     os.environ["MUTANT_UNDER_TEST"] = mutant
-    _silence()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(LIMIT)
+    if mutant != UNCHANGED:
+        signal.alarm(LIMIT)
     code = KILLED
     try:
         code = int(pytest.main(arguments, plugins=[FirstFailure(pipe)]))
     finally:
         os._exit(code)
-
-
-def _silence() -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
 
 
 def _function(mutant: str) -> str:
@@ -136,20 +135,26 @@ def main() -> int:
     pytest.main(["--collect-only", "-qqq", f"tests/{given.room}", *arguments])  # imports them
     gc.collect()
     gc.freeze()
+    order = Order(stats["tests_by_mangled_function_name"], stats["duration_by_test"])
+    every = sorted({test for tests in order.tests.values() for test in tests})
+    unchanged = tried([UNCHANGED], Order({UNCHANGED: every}, {}), arguments, 1)
+    if next(unchanged)[1]:
+        sys.exit(f"the tests of {given.room} fail without any mutant")
 
     names = [Path(file).stem for file in given.files] or ["*"]
     metas = [meta for name in names for meta in sorted(Path("la_medical", given.room).glob(f"{name}.py.meta"))]
     contents = {meta: json.loads(meta.read_text()) for meta in metas}
     home = {mutant: meta for meta, content in contents.items() for mutant in content["exit_code_by_key"]}
     left = [mutant for mutant, meta in home.items() if contents[meta]["exit_code_by_key"][mutant] is None]
-    order = Order(stats["tests_by_mangled_function_name"], stats["duration_by_test"])
     outcomes: Counter[int] = Counter()
     started = saved = time.monotonic()
 
     def save() -> None:
         print(f"{outcomes.total()} of {len(left)} tried, {outcomes[KILLED]} killed", flush=True)
         for meta, content in contents.items():
-            meta.write_text(json.dumps(content))
+            partial = meta.with_suffix(".partial")
+            partial.write_text(json.dumps(content))
+            partial.replace(meta)
 
     for mutant, code in tried(left, order, arguments, given.children):
         contents[home[mutant]]["exit_code_by_key"][mutant] = code
