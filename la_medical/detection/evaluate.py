@@ -85,31 +85,12 @@ def evaluate(
 def write_evaluation(evaluation: Evaluation, out: str | Path) -> None:
     """Write `metrics.json`, `patients.parquet`, `roc.csv` and `froc.csv` into `out`."""
     folder = Path(out)
-    frames = [one.patients for one in evaluation.results.values()]
-    patients = pd.concat(frames, ignore_index=True).sort_values(
-        ["class", "source", "patient_id", "split"], kind="stable", ignore_index=True
-    )
+    results = evaluation.results
+    patients = pd.concat([one.patients for one in results.values()])
     with written_whole(folder / "patients.parquet") as temporary:
-        patients.to_parquet(temporary, index=False)
-    roc = [
-        pd.DataFrame({"class": name, "threshold": one.roc.thresholds, "fpr": one.roc.fpr, "tpr": one.roc.tpr})
-        for name, one in evaluation.results.items()
-        if one.roc is not None
-    ]
-    froc = [
-        pd.DataFrame(
-            {
-                "class": name,
-                "threshold": one.froc.thresholds,
-                "false_positives_per_volume": one.froc.false_positives,
-                "sensitivity": one.froc.sensitivity,
-            }
-        )
-        for name, one in evaluation.results.items()
-        if one.froc is not None
-    ]
-    _write_csv(folder / "roc.csv", roc, ["class", "threshold", "fpr", "tpr"])
-    _write_csv(folder / "froc.csv", froc, ["class", "threshold", "false_positives_per_volume", "sensitivity"])
+        patients.sort_values(["class", "source", "patient_id", "split"]).to_parquet(temporary, index=False)
+    _write_curves(folder / "roc.csv", {name: one.roc for name, one in results.items()}, _ROC)
+    _write_curves(folder / "froc.csv", {name: one.froc for name, one in results.items()}, _FROC)
     hashes = {name: sha256_of(folder / name) for name in ("patients.parquet", "roc.csv", "froc.csv")}
     write_json(folder / "metrics.json", {**evaluation.metrics, "files": hashes})
 
@@ -118,7 +99,7 @@ def sentence(point: OperatingPoint, metrics: Mapping[str, Any], split: str, sett
     """The figures in words, as they can be quoted."""
     what = "any lesion" if point.name == "any" else point.name
     level = f"{100 * settings.confidence:g}% CI"
-    where = point.chosen_on.get("split", "another split")
+    where = point.chosen_on["split"]
     text = (
         f"Sensitivity for {what} {_words(metrics['sensitivity'], level)} at an operating point chosen for "
         f"{point.target} on {where}; specificity achieved {_words(metrics['specificity'], level)} on {split} "
@@ -243,7 +224,18 @@ def _header(folder: CandidatesFolder, split: str, settings: Settings) -> dict[st
     }
 
 
-def _write_csv(path: Path, frames: Sequence[pd.DataFrame], columns: Sequence[str]) -> None:
-    whole = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(columns))
+_ROC = {"threshold": "thresholds", "fpr": "fpr", "tpr": "tpr"}
+_FROC = {"threshold": "thresholds", "false_positives_per_volume": "false_positives", "sensitivity": "sensitivity"}
+
+
+def _write_curves(path: Path, curves: Mapping[str, Any], columns: Mapping[str, str]) -> None:
+    """All points of the curves there are, by class. `columns`: name in the file to field of a curve."""
+    parts = [
+        pd.DataFrame({"class": name, **{column: getattr(curve, field) for column, field in columns.items()}})
+        for name, curve in curves.items()
+        if curve is not None
+    ]
     with written_whole(path) as temporary:
-        whole.to_csv(temporary, index=False, lineterminator="\n", float_format="%.17g")
+        pd.concat([pd.DataFrame(columns=["class", *columns]), *parts]).to_csv(
+            temporary, index=False, lineterminator="\n"
+        )

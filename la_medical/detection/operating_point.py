@@ -201,7 +201,8 @@ def _unusable(point: OperatingPoint) -> str:
             for one in (achieved["sensitivity"], achieved["specificity"])
         ),
         "reached": isinstance(point.reached, bool),
-        "chosen_on": isinstance(chosen_on["patients"], list) and isinstance(chosen_on["candidates_sha256"], str),
+        "chosen_on": isinstance(chosen_on["patients"], list)
+        and all(isinstance(chosen_on[key], str) for key in ("candidates_sha256", "split")),
         "protocol": isinstance(point.protocol, dict) and bool(point.protocol),
     }
     return next((name for name, good in checks.items() if not good), "")

@@ -121,6 +121,7 @@ def changed(content, path, value):
         (["reached"], 1, "reached"),
         (["chosen_on", "patients"], "ab", "chosen_on"),
         (["chosen_on", "candidates_sha256"], 5, "chosen_on"),
+        (["chosen_on", "split"], None, "chosen_on"),
         (["protocol"], {}, "protocol"),
         (["protocol"], ["static"], "protocol"),
     ],
