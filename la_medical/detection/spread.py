@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from itertools import islice
+from typing import Any, TypeVar
 
 from la_medical.errors import InputError, PredictionError
 
@@ -30,60 +31,48 @@ def spread(
         InputError: no scheduler there, or dask is not installed.
     """
     if scheduler:
-        yield from _on_cluster(work, tasks, scheduler)
+        with _client(scheduler) as client:
+            width = max(2, 2 * sum(client.nthreads().values()))
+            yield from _done(client.get_executor(pure=False), work, tasks, width)
         return
     count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
     if count <= 1:
         yield from map(work, tasks)
         return
-    yield from _in_processes(work, tasks, count)
-
-
-def _in_processes(work: Callable[[Task], Done], tasks: Iterable[Task], count: int) -> Iterator[Done]:
-    """At most twice as many cases under way as there are processes, so memory does not grow with the cohort."""
     import multiprocessing
 
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = set()
-        remaining = iter(tasks)
-        try:
-            while True:
-                for task in remaining:
-                    waiting.add(pool.submit(work, task))
-                    if len(waiting) >= 2 * count:
-                        break
-                if not waiting:
-                    return
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BrokenProcessPool as error:
-            raise PredictionError(
-                "a worker process was ended from outside, often for lack of memory; run the command again with fewer "
-                "--workers: finished cases are kept"
-            ) from error
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from _done(pool, work, tasks, 2 * count)
 
 
-def _on_cluster(work: Callable[[Task], Done], tasks: Sequence[Task], address: str) -> Iterator[Done]:
-    """The same on a Dask cluster that sees the same paths."""
+def _done(pool: Executor, work: Callable[[Task], Done], tasks: Sequence[Task], width: int) -> Iterator[Done]:
+    """At most `width` tasks under way, so that memory does not grow with the cohort."""
+    waiting: set[Future[Done]] = set()
+    remaining = iter(tasks)
     try:
-        from distributed import Client, as_completed
+        while True:
+            waiting.update(pool.submit(work, task) for task in islice(remaining, width - len(waiting)))
+            if not waiting:
+                return
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    except BrokenProcessPool as error:
+        raise PredictionError(
+            "a worker process was ended from outside, often for lack of memory; run the command again with fewer "
+            "--workers: finished cases are kept"
+        ) from error
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _client(address: str) -> Any:
+    try:
+        from distributed import Client
     except ImportError as error:
         raise InputError("--scheduler needs the extra `la_medical[cluster]` (dask, distributed)") from error
     try:
-        client = Client(address, timeout=10)
+        return Client(address, timeout=10)
     except (OSError, ValueError) as error:
         raise InputError(f"no Dask scheduler at {address} ({error}); start one with `dask scheduler`") from error
-    with client:
-        width = max(2, 2 * sum(client.nthreads().values()))
-        remaining = iter(tasks)
-        first = [task for _, task in zip(range(width), remaining, strict=False)]
-        under_way = as_completed([client.submit(work, task, pure=False) for task in first])
-        for future in under_way:
-            yield future.result()
-            following = next(remaining, None)
-            if following is not None:
-                under_way.add(client.submit(work, following, pure=False))
