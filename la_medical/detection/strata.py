@@ -33,7 +33,7 @@ def by_size(diameter_mm: NDArray[np.float64], found: NDArray[np.bool_], confiden
 
 def size_bin(diameter_mm: NDArray[np.float64]) -> NDArray[np.str_]:
     """Name of the size bin of each diameter, "unknown" for NaN."""
-    conditions = [diameter_mm < 10, diameter_mm <= 20, diameter_mm <= 40, diameter_mm > 40]
+    conditions = [diameter_mm < 10, diameter_mm <= 20, diameter_mm <= 40, ~np.isnan(diameter_mm)]
     return np.select(conditions, [name for name, _, _ in SIZE_BINS], default="unknown")
 
 
@@ -56,7 +56,7 @@ def age_band(ages: pd.Series) -> NDArray[Any]:
     """Ten-year bands of ages in years (`63`, `063Y` as in DICOM, months and days too); "unknown" otherwise."""
     parts = ages.astype(str).str.extract(r"^\s*(\d+(?:\.\d+)?)\s*([YMWD]?)\s*$")
     years = pd.to_numeric(parts[0]) / parts[1].map({"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25})
-    bands = np.full(len(ages), "unknown", dtype=object)
+    bands = np.full(len(ages), "unknown")
     for low, high, name in AGE_BANDS:
         bands[((years >= low) & (years < high)).to_numpy()] = name
     return bands

@@ -20,8 +20,11 @@ def whole_space(space: LabelSpace) -> LabelSpace:
 
 
 def lesion_classes(space: LabelSpace) -> set[str]:
-    """Unions and their members; empty where the space has no union, and so does not say which classes are lesions."""
-    unions = [label for label in whole_space(space).classes if label.union_of]
+    """Unions of findings and their members; empty where the space has none, and so does not say which are lesions.
+
+    A union of anatomy (the kidneys of both sides) is no lesion.
+    """
+    unions = [label for label in whole_space(space).classes if label.union_of and not label.is_anatomy]
     return {label.name for label in unions} | {member for label in unions for member in label.union_of}
 
 

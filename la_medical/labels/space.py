@@ -17,6 +17,9 @@ from la_medical.resources import label_spaces_folder
 POSITIVE, NEGATIVE, UNCERTAIN = 1, 0, -1
 """The three stated label states. The fourth, unknown, is blank in a file and NaN in an array, never 0."""
 
+ANATOMICAL_STRUCTURE = ("91723000", "SCT")
+"""Code and scheme of the category of organs and their parts (DICOM PS3.16, CID 7150)."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -40,6 +43,11 @@ class LabelClass:
     union_of: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     codes: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+
+    @property
+    def is_anatomy(self) -> bool:
+        """Whether its coded category is an organ or a part of one, not a finding."""
+        return tuple(self.codes.get("category", ())[:2]) == ANATOMICAL_STRUCTURE
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,20 @@ def test_a_patient_with_a_cyst_is_no_normal_control_of_a_model_of_pdac_alone(hos
     }  # fmt: skip
 
 
+def test_an_organ_that_is_labelled_makes_nobody_ill(hospital):
+    """Two kidneys in every patient; they are a union (`kidney`) of the label space, but no lesion."""
+    hospital.add("p", lesion=LESION, pdac={LESION: 0.9})
+    hospital.add("n")
+    head, *rows = hospital.manifest().read_text().splitlines()
+    kidneys = [f"{head},label.kidney_left,label.kidney_right", *(f"{row},1,1" for row in rows)]
+    (hospital.root / "kidneys.csv").write_text("\n".join(kidneys) + "\n")
+    detect_manifest(hospital.root / "pred", hospital.root / "kidneys.csv", hospital.root / "out",
+                    classes=["pdac"], mask_values={1: "pdac", 2: "cyst"}, workers=1)  # fmt: skip
+    folder = read_candidates(hospital.root / "out")
+    assert folder.patients["reference_class"].tolist() == ["normal", "pdac"]
+    assert len(select(folder, "pdac", split="test", controls="normal").truth) == 2
+
+
 def test_volumes_that_disagree_belong_to_no_stratum_of_their_own(hospital):
     hospital.add("a1", patient="a", sex="F", age="63")
     hospital.add("a2", patient="a", sex="M", age="64")

@@ -190,6 +190,16 @@ def test_one_synonym_without_a_list_is_one_name_and_not_its_letters():
     assert space.classes[0].synonyms == ("lump",)
 
 
+def test_anatomy_is_what_its_code_says():
+    space = LabelSpace.load("pancreatic_ct")
+    anatomy = {label.name for label in space.classes if label.is_anatomy}
+    assert {"pancreas", "kidney", "aorta"} <= anatomy
+    assert not anatomy & {"pdac", "cyst", "pannet", "tumour"}
+    other = LabelClass("kidney", codes={"category": ("91723000", "XYZ", "Anatomical Structure")})
+    assert not other.is_anatomy  # the same number in another scheme
+    assert not LabelClass("kidney").is_anatomy
+
+
 def test_a_space_without_classes_is_refused():
     with pytest.raises(LabelError, match="no class"):
         LabelSpace.from_dict({"name": "own", "classes": []})
