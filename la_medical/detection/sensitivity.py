@@ -14,10 +14,10 @@ from la_medical.detection.lesion_figures import NO_MASKS, NO_POINT, lesion_figur
 from la_medical.detection.operating_point import OperatingPoint
 from la_medical.detection.partial_area import partial_auroc
 from la_medical.detection.resampling import Settings, resampled
-from la_medical.detection.selection import BY_KIND, Selected, best_of, rows_of, select
+from la_medical.detection.selection import ALL_CONTROLS, BY_KIND, Selected, best_of, rows_of, select
 from la_medical.detection.strata import by_column, by_size
 from la_medical.detection.tables import CandidatesFolder
-from la_medical.statistics import Estimate, undefined, weighted
+from la_medical.statistics import undefined, weighted
 from la_medical.statistics.auc import RocCurve, delong, roc_curve
 from la_medical.statistics.intervals import proportion
 from la_medical.statistics.predictive_values import ppv_npv
@@ -43,7 +43,7 @@ def evaluate_class(
     *,
     split: str,
     point: OperatingPoint | None,
-    controls: str = "all",
+    controls: str = ALL_CONTROLS,
     settings: Settings | None = None,
 ) -> ClassResult:
     """All figures of one class (or `any`) on one split; raises `PredictionError` where `select` does."""
@@ -124,7 +124,7 @@ def _areas(selected: Selected, settings: Settings) -> dict[str, Any]:
     """AUROC (DeLong), average precision and partial AUROC by patient."""
     truth, score = selected.truth, selected.score
     area = delong(truth, score, confidence=settings.confidence)
-    figures = {"auroc": _counted(area, int(truth.sum()), len(truth))}
+    figures = {"auroc": replace(area, numerator=int(truth.sum()), denominator=len(truth))}
     if truth.any() and not truth.all():
         by_weights = [
             weighted.average_precision(truth, score),
@@ -141,15 +141,15 @@ def _areas(selected: Selected, settings: Settings) -> dict[str, Any]:
         figures["partial_auroc"] = replace(partial, method=named)
     else:
         for name in ("average_precision", "partial_auroc"):
-            figures[name] = undefined(area.reason or "one kind of patient only", method="percentile bootstrap")
+            figures[name] = replace(area, method="percentile bootstrap", denominator=None)
     return {name: one.to_dict() for name, one in figures.items()}
 
 
 def _best_hit(folder: CandidatesFolder, selected: Selected, kind: str, small: float) -> NDArray[np.float64]:
-    """Score of each patient's best candidate that found a lesion (N,); -inf for none."""
+    """Score of each patient's best candidate that found a lesion (N,); NaN for none."""
     mine = rows_of(folder.candidates, folder, selected)
     hits = mine[(mine["outcome"] == "tp") & (mine["volume_mm3"] >= small)]
-    return np.nan_to_num(best_of(selected.table, hits, BY_KIND[kind]), nan=-np.inf)
+    return best_of(selected.table, hits, BY_KIND[kind])
 
 
 def _with_lesions(folder: CandidatesFolder, selected: Selected) -> NDArray[np.bool_]:
@@ -178,7 +178,3 @@ def _strata(
     sized = selected.truth & ~np.isnan(largest)
     content["largest_lesion"] = by_size(largest[sized], called[sized], confidence)
     return content
-
-
-def _counted(area: Estimate, positives: int, known: int) -> Estimate:
-    return Estimate(area.estimate, area.low, area.high, positives, known, area.method, area.reason)
