@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ def lesion_figures(
     results = lesion_results(selected.table, candidates, lesions, selected.name, column)
     threshold = point.threshold if point else np.inf
     above = (results.confidence >= threshold) & ~results.hit
-    false = np.bincount(results.patient[above], minlength=len(selected.table)).astype(np.float64)
+    false = np.bincount(results.patient[above], minlength=len(selected.table))
     found = resampled(
         lambda drawn: np.concatenate([
             lesion_statistics(results, RATES, drawn), weighted.rate(false, results.volumes)(drawn)[None],
@@ -66,13 +67,18 @@ def lesion_figures(
     figures = {
         "lesion_average_precision": found[-2],
         "froc_mean_sensitivity": found[-3],
-        "false_positives_per_volume": _rate(found[-1], int(above.sum()), int(results.volumes.sum()), point),
-        **_lesions_at_point(lesions, candidates, column, threshold, point, settings),
+        "false_positives_per_volume": replace(
+            found[-1], numerator=int(above.sum()), denominator=int(results.volumes.sum())
+        ),
+        **_lesions_at_point(lesions, candidates, column, threshold, settings),
     }
+    if point is None:
+        at_point = ("lesion_sensitivity", "lesion_precision", "false_positives_per_volume")
+        figures |= dict.fromkeys(at_point, undefined(NO_POINT))
     content: dict[str, Any] = {name: figures[name].to_dict() for name in names} | {"all_candidates": every}
     content["froc"] = [
-        {"false_positives_per_volume": rate, "sensitivity": one.to_dict()}
-        for rate, one in zip(RATES, found, strict=False)
+        {"false_positives_per_volume": rate, "sensitivity": found[number].to_dict()}
+        for number, rate in enumerate(RATES)
     ]
     hit = _found_at(lesions, candidates, column, threshold)
     content["lesions_by_size"] = by_size(lesions["diameter_mm"].to_numpy(), hit, settings.confidence) if point else []
@@ -94,11 +100,8 @@ def _lesions_at_point(
     candidates: pd.DataFrame,
     column: str,
     threshold: float,
-    point: OperatingPoint | None,
     settings: Settings,
 ) -> dict[str, Estimate]:
-    if point is None:
-        return {name: undefined(NO_POINT) for name in ("lesion_sensitivity", "lesion_precision")}
     hit = _found_at(lesions, candidates, column, threshold)
     above = candidates[candidates[column] >= threshold]
     true, false = int((above["outcome"] == "tp").sum()), int((above["outcome"] == "fp").sum())
@@ -114,9 +117,3 @@ def _found_at(lesions: pd.DataFrame, candidates: pd.DataFrame, column: str, thre
     above = candidates[(candidates["outcome"] == "tp") & (candidates[column] >= threshold)]
     ids = pd.MultiIndex.from_frame(above[["case_id", "reference_id"]])
     return np.asarray(pd.MultiIndex.from_frame(lesions[["case_id", "reference_id"]]).isin(ids))
-
-
-def _rate(found: Estimate, false: int, volumes: int, point: OperatingPoint | None) -> Estimate:
-    if point is None:
-        return undefined(NO_POINT)
-    return Estimate(found.estimate, found.low, found.high, false, volumes, found.method, found.reason)

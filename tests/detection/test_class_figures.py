@@ -24,7 +24,7 @@ ROWS = [
     ("p0", "test", 1, [0.9], [0.95], {"diameter": 30.0, "sex": "M"}),
     ("p1", "test", 1, [0.5], [], {"diameter": 15.0}),
     ("p2", "test", 1, [], [0.6], {"diameter": 8.0, "sex": "M"}),
-    ("p3", "test", 1, [0.2], [], {"drawn": False}),
+    ("p3", "test", 1, [], [0.2], {"drawn": False}),
     ("p4", "test", 1, [], [], {"diameter": 50.0}),
     ("n0", "test", 0, [], [0.5], {"sex": "M"}),
     ("n1", "test", 0, [], [0.3]),
