@@ -85,7 +85,7 @@ def select(
             f"{folder.path}: {twice} patients are in more than one split and would count twice; make the splits by "
             "patient with `la-medical split`, or evaluate one split"
         )
-    table = table.sort_values(KEY, kind="stable")  # draws of the bootstrap do not depend on the order of the file
+    table = table.sort_values(KEY)  # draws of the bootstrap do not depend on the order of the file
     table = table.assign(score=patient_scores(folder, table, classes, kind, min_volume_mm3))
     states = table[[f"label.{one}" for one in classes]].to_numpy(dtype=np.float64, na_value=np.nan)
     positive, negative = (states == 1).any(axis=1), (states == 0).all(axis=1)
@@ -137,10 +137,9 @@ def _check_asked(folder: CandidatesFolder, kind: str, smaller_out: bool) -> None
 def best_of(table: pd.DataFrame, candidates: pd.DataFrame, column: str, *, total: bool = False) -> NDArray[np.float64]:
     """Largest (or the sum of a volume's) value of `column` among each patient's candidates (N,); NaN for none."""
     if total:
-        by_case = candidates.groupby([*KEY, "case_id"], sort=False)[column].sum()
-        grouped = by_case.groupby(level=KEY, sort=False).max()
+        grouped = candidates.groupby([*KEY, "case_id"])[column].sum().groupby(level=KEY).max()
     else:
-        grouped = candidates.groupby(KEY, sort=False)[column].max()
+        grouped = candidates.groupby(KEY)[column].max()
     wanted = pd.MultiIndex.from_frame(table[KEY])
     return grouped.reindex(wanted).to_numpy(dtype=np.float64)
 
@@ -168,4 +167,4 @@ def _is_control(table: pd.DataFrame, controls: str, folder: CandidatesFolder) ->
     if strange or not names:
         raise PredictionError(f"controls {controls!r}: expected all, or names among {', '.join(sorted(known))}")
     parts = table["reference_class"].str.split("+")
-    return np.array([bool(own) and set(own) <= set(names) for own in parts], dtype=bool)
+    return np.array([set(own) <= set(names) for own in parts])
