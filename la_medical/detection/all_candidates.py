@@ -36,9 +36,9 @@ def all_candidates(
     """
     results = lesion_results(table, candidates, lesions, name)
     owners = pd.MultiIndex.from_frame(table[KEY]).get_indexer(pd.MultiIndex.from_frame(lesions[KEY]))
-    reached = lesions["dice"].fillna(0).to_numpy(dtype=np.float64)
+    reached = lesions["dice"].fillna(0).to_numpy()
     overlap = np.bincount(owners[owners >= 0], reached[owners >= 0], minlength=len(table))
-    false = np.bincount(results.patient[~results.hit], minlength=len(table)).astype(np.float64)
+    false = np.bincount(results.patient[~results.hit], minlength=len(table))
     rate, dice = resampled(
         lambda drawn: np.stack([
             weighted.rate(false, results.volumes)(drawn), weighted.rate(overlap, results.lesions)(drawn),

@@ -70,7 +70,7 @@ def compare(
         "b": {"name": Path(b).name, "sha256": sha256_of(Path(b) / "metrics.json")},
         "difference": "a minus b",
         "endpoints": len(found),
-        "patients": int(len(first) / max(1, first["class"].nunique())),
+        "patients": len(first[PATIENT].drop_duplicates()),
         "settings": {"bootstraps": bootstraps, "seed": seed, "confidence": confidence, "margin": margin},
         "protocols_differ_in": differing,
         "classes": classes,
@@ -121,7 +121,7 @@ def _endpoints(
     confidence: float,
     differing: Mapping[str, Any],
 ) -> list[tuple[str, Comparison]]:
-    truth = one["truth"].to_numpy(dtype=bool)
+    truth = one["truth"].to_numpy()
     entries: list[tuple[str, Comparison]] = []
     for endpoint, among, right in (("sensitivity", truth, True), ("specificity", ~truth, False)):
         entries.append((endpoint, _proportions(one, other, "called", among, right, confidence)))
@@ -132,7 +132,7 @@ def _endpoints(
         else _proportions(one, other, "located", _sized(one, truth), True, confidence)
     )
     entries.append(("location_aware_sensitivity", located))
-    mine, theirs = (frame["score"].to_numpy(dtype=np.float64) for frame in (one, other))
+    mine, theirs = (frame["score"].to_numpy() for frame in (one, other))
     entries.append(("auroc", delong_paired(truth, mine, theirs, confidence=confidence)))
     positives, controls = int(truth.sum()), int((~truth).sum())
     if min(positives, controls) >= bootstrap.LEAST:
@@ -165,5 +165,5 @@ def _proportions(
         return Comparison(method="exact McNemar", reason="evaluated without an operating point")
     if one[column].isna().any() or other[column].isna().any():
         return Comparison(method="exact McNemar", reason="a table of scores does not say where")
-    mine, theirs = (frame[column].to_numpy(dtype=bool)[among] == right for frame in (one, other))
+    mine, theirs = (frame[column].to_numpy()[among] == right for frame in (one, other))
     return paired_proportions(mine, theirs, confidence=confidence)

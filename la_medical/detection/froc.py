@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,8 +36,8 @@ class LesionResults:
     confidence: Floats
     hit: NDArray[np.bool_]
     patient: NDArray[np.int64]
-    lesions: Floats
-    volumes: Floats
+    lesions: NDArray[Any]
+    volumes: NDArray[Any]
 
     @property
     def ends(self) -> NDArray[np.int64]:
@@ -69,15 +70,16 @@ def lesion_results(
     index = pd.MultiIndex.from_frame(table[KEY])
     counted = candidates[candidates["outcome"].isin(["tp", "fp"])]
     rows = index.get_indexer(pd.MultiIndex.from_frame(counted[KEY]))
-    order = np.argsort(-counted[column].to_numpy(dtype=np.float64), kind="stable")
+    ranked = counted[column].to_numpy()
+    order = np.argsort(-ranked)
     order = order[rows[order] >= 0]
     owners = index.get_indexer(pd.MultiIndex.from_frame(lesions[KEY]))
     return LesionResults(
-        confidence=counted[column].to_numpy(dtype=np.float64)[order],
+        confidence=ranked[order],
         hit=(counted["outcome"] == "tp").to_numpy()[order],
         patient=rows[order],
-        lesions=np.bincount(owners[owners >= 0], minlength=len(table)).astype(np.float64),
-        volumes=table[f"volumes_known.{name}"].to_numpy(dtype=np.float64),
+        lesions=np.bincount(owners[owners >= 0], minlength=len(table)),
+        volumes=table[f"volumes_known.{name}"].to_numpy(),
     )
 
 
@@ -119,10 +121,9 @@ def _of_curves(hits: Floats, called: Floats, rates: Sequence[float], lesions: Fl
     false = called - hits
     padded = np.concatenate([np.zeros((len(hits), 1)), hits], axis=1)
     for row in range(len(hits)):
-        allowed = np.searchsorted(false[row], np.multiply(rates, volumes[row]) + 1e-9, side="right")
+        allowed = np.searchsorted(false[row], np.multiply(rates, volumes[row]) + 1e-9)
         found[: len(rates), row] = padded[row, allowed]
     found[-2] = found[: len(rates)].mean(axis=0)
-    precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
-    found[-1] = (np.diff(padded, axis=1) * precision).sum(axis=1)
-    known = (lesions > 0) & (volumes > 0)
-    return np.divide(found, lesions, out=np.full_like(found, np.nan), where=known)
+    precision = hits / np.maximum(called, 1)
+    found[-1] = (np.diff(padded) * precision).sum(axis=1)
+    return found / np.where((lesions > 0) & (volumes > 0), lesions, np.nan)

@@ -88,7 +88,9 @@ def choose(
     Raises:
         PredictionError: not exactly one target; a patient of the split also in test; no positives or no controls.
     """
-    if (specificity is None) == (sensitivity is None):
+    stated = {"specificity": specificity, "sensitivity": sensitivity}
+    wanted = {kind: value for kind, value in stated.items() if value is not None}
+    if len(wanted) != 1:
         raise PredictionError("give one target: a specificity or a sensitivity")
     _refuse_shared_with_test(folder, split)
     if not 0 <= min_volume_mm3 < math.inf:
@@ -100,16 +102,10 @@ def choose(
             f"{folder.path}: {positives} positives and {negatives} controls for {name} on split {split}; "
             "both are needed to choose an operating point"
         )
-    if specificity is not None:
-        wanted = {"specificity": specificity}
-        threshold = for_specificity(chosen.truth, chosen.score, specificity)
-    else:
-        wanted = {"sensitivity": float(sensitivity or 0.0)}
-        threshold = for_sensitivity(chosen.truth, chosen.score, float(sensitivity or 0.0))
-    called = chosen.score >= threshold
-    kind, value = next(iter(wanted.items()))
+    ((kind, value),) = wanted.items()
+    threshold = (for_specificity if kind == "specificity" else for_sensitivity)(chosen.truth, chosen.score, value)
+    reached = bool(threshold > 0 and (chosen.score >= threshold).any())
     achieved = achieved_by(chosen, threshold)
-    reached = bool(threshold > 0 and called.any() and achieved[kind].estimate >= value - 1e-9)
     return OperatingPoint(
         name=name,
         controls=controls,
@@ -140,12 +136,8 @@ def achieved_by(selected: Selected, threshold: float) -> dict[str, Estimate]:
     called = selected.score >= threshold
     truth = selected.truth
     return {
-        "sensitivity": proportion(
-            int((called & truth).sum()), int(truth.sum()), method="clopper-pearson", reason="no positive patient"
-        ),
-        "specificity": proportion(
-            int((~called & ~truth).sum()), int((~truth).sum()), method="clopper-pearson", reason="no control"
-        ),
+        "sensitivity": proportion(int((called & truth).sum()), int(truth.sum()), method="clopper-pearson"),
+        "specificity": proportion(int((~called & ~truth).sum()), int((~truth).sum()), method="clopper-pearson"),
     }
 
 

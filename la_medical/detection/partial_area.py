@@ -15,9 +15,9 @@ def partial_auroc(truth: NDArray[np.bool_], score: Floats, *, min_specificity: f
 
     NaN for replicates without positives or without negatives. With every weight 1 it is `statistics.auc.partial_auc`.
     """
-    order = np.argsort(-score, kind="stable")
+    order = np.argsort(-score)
     ordered = score[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, dtype=int)
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     hits = truth[order]
     width = 1 - min_specificity
     chance = width**2 / 2
@@ -26,9 +26,9 @@ def partial_auroc(truth: NDArray[np.bool_], score: Floats, *, min_specificity: f
         weights = drawn[:, order]
         tpr = _rates(np.add.reduceat(weights * hits, starts, axis=1))
         fpr = _rates(np.add.reduceat(weights * ~hits, starts, axis=1))
-        step, rise = np.diff(fpr, axis=1), np.diff(tpr, axis=1)
+        step, rise = np.diff(fpr), np.diff(tpr)
         inside = np.clip(width - fpr[:, :-1], 0, step)
-        part = np.divide(inside, step, out=np.zeros_like(step), where=step > 0)
+        part = inside / np.where(step > 0, step, 1)
         area = (inside * (tpr[:, :-1] + part * rise / 2)).sum(axis=1)
         return 0.5 * (1 + (area - chance) / (width - chance))
 
@@ -38,5 +38,5 @@ def partial_auroc(truth: NDArray[np.bool_], score: Floats, *, min_specificity: f
 def _rates(gained: Floats) -> Floats:
     """Cumulative share from 0 to 1 along the second axis; NaN where there is nothing."""
     total = np.cumsum(gained, axis=1)
-    rates = np.divide(total, total[:, -1:], out=np.full_like(total, np.nan), where=total[:, -1:] > 0)
+    rates = total / np.where(total[:, -1:] > 0, total[:, -1:], np.nan)
     return np.concatenate([np.zeros((len(rates), 1)), rates], axis=1)

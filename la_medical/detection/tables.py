@@ -82,8 +82,6 @@ def frame_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> p
         column = frame[name]
         if kind == "str":
             frame[name] = column.where(column.notna(), "").astype(str)
-        elif kind == "float64":
-            frame[name] = pd.to_numeric(column).astype("float64")
         else:
             frame[name] = column.astype(kind)
     return frame

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 
 from la_medical.artifacts import sha256_of
@@ -64,6 +65,20 @@ def test_what_was_written_is_read(tmp_path):
     files = ("candidates.parquet", "lesions.parquet", "patients.parquet")
     assert folder.protocol["sha256"] == {name: sha256_of(tmp_path / name) for name in files}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*files, "protocol.json"])
+
+
+def test_the_index_of_a_table_is_not_written(tmp_path):
+    """The second of two patients, and in another order than they came."""
+    tables = {
+        "candidates": frame_of([ROW], CANDIDATE_COLUMNS).set_index(pd.Index([4])),
+        "lesions": frame_of([], LESION_COLUMNS),
+        "patients": pd.DataFrame({"patient_id": ["p", "q"]}).iloc[[1, 0]],
+    }
+    write_tables(tmp_path, tables, {"schema_version": 1, "classes": ["pdac"]})
+    for name in tables:
+        written_columns = pyarrow.parquet.read_schema(tmp_path / f"{name}.parquet").names
+        assert written_columns == list(tables[name].columns)
+    assert read_candidates(tmp_path).patients.index.tolist() == [0, 1]
 
 
 def test_a_folder_that_detect_did_not_write(tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from la_medical.detection import froc
 from la_medical.detection.froc import LesionResults, froc_curve, lesion_results, lesion_statistics
 from la_medical.detection.partial_area import partial_auroc
 from la_medical.detection.strata import age_band, by_size, size_bin
@@ -40,6 +41,31 @@ def test_statistics_by_hand():
     found = lesion_statistics(results([0.9, 0.6, 0.5, 0.2], [1, 0, 1, 1], 4, 2), (0, 0.5), np.ones((1, 1)))[:, 0]
     # at no false positive 1/4, at 1/2 a volume 3/4, mean 1/2; AP = 1/4 (1/1) + 1/4 (2/3) + 1/4 (3/4)
     assert found == pytest.approx([1 / 4, 3 / 4, 1 / 2, 1 / 4 * (1 + 2 / 3 + 3 / 4)])
+
+
+def test_statistics_of_several_draws_at_once(monkeypatch):
+    """Candidates .9 true of a, .8 false of b, .5 true of b and .4 false of a; a has two lesions in one volume, b one.
+
+    Of both once, a twice and b twice; 0, 1/2, 1 and 2 false ones a volume are allowed.
+    """
+    found = results([0.9, 0.8, 0.5, 0.4], [1, 0, 1, 0], [2, 1], [1, 1], [0, 1, 1, 0])
+    expected = np.transpose([
+        [1 / 3, 2 / 3, 2 / 3, 2 / 3, (1 + 2 + 2 + 2) / 12, 1 / 3 + 1 / 3 * 2 / 3],
+        [1 / 2, 1 / 2, 1 / 2, 1 / 2, 1 / 2, 1 / 2],
+        [0, 0, 1, 1, 1 / 2, 1 / 2],
+    ])  # fmt: skip
+    drawn = np.array([[1.0, 1.0], [2.0, 0.0], [0.0, 2.0]])
+    rates = (0, 0.5, 1, 2)
+    assert lesion_statistics(found, rates, drawn) == pytest.approx(expected)
+    monkeypatch.setattr(froc, "BLOCK", 4)  # one draw of four candidates at once
+    assert lesion_statistics(found, rates, drawn) == pytest.approx(expected)
+
+
+def test_lesions_in_no_volume_and_volumes_without_lesion_give_nothing():
+    nothing = lesion_statistics(results([0.9], [1], [1, 1], [0, 1]), (1,), np.array([[2.0, 0], [1, 1], [0, 1]]))
+    assert np.isnan(nothing[:, 0]).all()
+    assert nothing[:, 1] == pytest.approx([1 / 2, 1 / 2, 1 / 2])
+    assert np.isnan(lesion_statistics(results([0.9], [0], [0], [1]), (1,), np.ones((1, 1)))).all()
 
 
 def test_without_lesions_or_volumes_it_is_undefined():
@@ -101,6 +127,15 @@ def test_partial_area_is_that_of_scikit_learn(seed, specificity):
     mine = partial_auroc(truth, score, min_specificity=specificity)(weights[None])[0]
     repeated = np.repeat(np.arange(40), weights.astype(int))
     assert mine == pytest.approx(roc_auc_score(truth[repeated], score[repeated], max_fpr=1 - specificity))
+
+
+def test_partial_area_of_draws_with_one_of_a_kind():
+    """One positive above one of two controls: at a specificity of 1/2 and more the positive is found from the first."""
+    area = partial_auroc(np.array([True, False, False]), np.array([0.5, 0.7, 0.2]), min_specificity=0.5)
+    drawn = np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    # found only at a specificity of 1/2, so no area A; always; never; no positive. 1/2 (1 + (A - 1/8) / (1/2 - 1/8))
+    expected = [0.5 * (1 - 1 / 3), 1.0, 0.5 * (1 - 1 / 3), np.nan]
+    np.testing.assert_allclose(area(drawn), expected)
 
 
 def test_partial_area_without_controls_is_nan():

@@ -10,7 +10,7 @@ import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from la_medical.detection.operating_point import choose, read_point, shift, write_point
-from la_medical.errors import PredictionError
+from la_medical.errors import InputError, PredictionError
 from la_medical.statistics import Estimate
 from tests.detection.test_evaluate import TEST, VAL, write_folder
 
@@ -158,3 +158,32 @@ def test_the_table_of_patients_is_not_saved(folder, tmp_path):
     write_point(choose(folder, "pdac", specificity=0.8), tmp_path / "point.json")
     text = (tmp_path / "point.json").read_text()
     assert not [name for name in pd.Series(folder.patients["patient_id"]) if name in text]
+
+
+def test_a_point_may_be_chosen_on_test_or_on_everybody(tmp_path):
+    everybody = write_folder(tmp_path / "cand", [*VAL, *TEST])
+    assert choose(everybody, "pdac", specificity=0.8, split="test").chosen_on["controls"] == 5
+    assert choose(everybody, "pdac", specificity=0.8, split="all").chosen_on["positives"] == 9
+    assert len(choose(everybody, "pdac", specificity=0.8, split="all").chosen_on["patients"]) == 19
+
+
+def test_the_same_id_of_another_hospital_is_another_patient(tmp_path):
+    elsewhere = [(row[0].replace("test", "val"), *row[1:], {"source": "h2"}) for row in TEST]
+    point = choose(write_folder(tmp_path / "cand", [*VAL, *elsewhere]), "pdac", specificity=0.8)
+    assert point.reached
+
+
+def test_what_was_achieved_has_its_own_denominators(tmp_path):
+    """Of three positives two reach 0.5, of five controls four stay below."""
+    rows = [("p0", "val", 1, [0.9], []), ("p1", "val", 1, [0.5], []), ("p2", "val", 1, [], []),
+            *((f"n{n}", "val", 0, [], [score]) for n, score in enumerate((0.6, 0.4, 0.3, 0.2, 0.1)))]  # fmt: skip
+    achieved = choose(write_folder(tmp_path / "cand", rows), "pdac", specificity=0.8).achieved
+    assert achieved == {"sensitivity": exact(2, 3), "specificity": exact(4, 5)}
+
+
+@pytest.mark.parametrize("target", [{"sensitivity": 0.0}, {"specificity": 0.0}, {"sensitivity": 1.01}])
+def test_a_target_is_a_share_above_0(folder, target):
+    with pytest.raises(InputError):
+        choose(folder, "pdac", **target)
+    with pytest.raises(PredictionError, match="one target"):
+        choose(folder, "pdac")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from la_medical.detection.resampling import Settings, resampled
+from la_medical.statistics import bootstrap
 from la_medical.statistics.bootstrap import weights
 
 VALUES = np.arange(10.0)
@@ -23,6 +24,16 @@ def test_figures_are_those_of_all_patients_with_percentiles_of_the_draws():
     assert (one.estimate, other.estimate) == (4.5, 9.0)
     assert (one.low, one.high) == pytest.approx(tuple(np.percentile(means, [5, 95])))
     assert (other.low, other.high) == (2 * one.low, 2 * one.high)
+
+
+def test_draws_in_several_blocks_are_the_same_figures(monkeypatch):
+    whole = resampled(two, 10, Settings(bootstraps=50, seed=3))
+    monkeypatch.setattr(bootstrap, "BLOCK", 70)  # seven draws of ten patients
+    assert [one.estimate for one in resampled(two, 10, Settings(bootstraps=50, seed=3))] == [4.5, 9.0]
+    drawn = np.concatenate(list(weights(np.arange(10), replicates=50, seed=3)))
+    (one, _) = resampled(two, 10, Settings(bootstraps=50, seed=3))
+    assert (one.low, one.high) == pytest.approx(tuple(np.percentile(drawn @ VALUES / 10, [2.5, 97.5])))
+    assert whole[0].method == one.method
 
 
 def test_the_defaults_are_2000_draws_of_seed_0_and_95_percent():

@@ -25,6 +25,7 @@ def test_scores_by_case_and_class_in_the_order_of_the_columns(tmp_path):
 def test_case_ids_are_text_as_they_stand(tmp_path):
     _, table = read_score_table(csv(tmp_path, "case_id,prob.pdac", "007,0.5", "NA,0.25", "1e3,0.125"))
     assert list(table) == ["007", "NA", "1e3"]
+    assert list(read_score_table(csv(tmp_path, "case_id,prob.pdac", "007,0.5", "8,0.25"))[1]) == ["007", "8"]
 
 
 def test_parquet_with_numbers_as_case_ids(tmp_path):
