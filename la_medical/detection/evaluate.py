@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 import la_medical
@@ -138,14 +137,15 @@ def _point_content(point: OperatingPoint, metrics: Mapping[str, Any], confidence
     for kind in ("sensitivity", "specificity"):
         now = metrics[kind]
         estimate = Estimate(
-            np.nan if now["estimate"] is None else now["estimate"],
+            now["estimate"] or 0.0,
             numerator=now["numerator"], denominator=now["denominator"],
         )  # fmt: skip
         against = metrics["counts"]["controls_are"]
         if kind == "specificity" and against != point.controls:
-            moved[kind] = undefined(f"chosen against controls {point.controls}, evaluated against {against}").to_dict()
-            continue
-        moved[kind] = shift(point.achieved[kind], estimate, confidence).to_dict()
+            apart = undefined(f"chosen against controls {point.controls}, evaluated against {against}")
+        else:
+            apart = shift(point.achieved[kind], estimate, confidence)
+        moved[kind] = apart.to_dict()
     return {
         "threshold": point.threshold,
         "score": point.score,

@@ -41,7 +41,7 @@ def by_column(
     table: pd.DataFrame, column: str, truth: NDArray[np.bool_], called: NDArray[np.bool_], confidence: float
 ) -> list[dict[str, Any]]:
     """Sensitivity and specificity for each value of a column of the patients table; blank is "unknown"."""
-    values = age_band(table["age"]) if column == "age" else table[column].replace("", "unknown").to_numpy(dtype=object)
+    values = age_band(table["age"]) if column == "age" else table[column].replace("", "unknown").to_numpy()
     return [
         {
             "value": str(value),

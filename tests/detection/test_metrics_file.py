@@ -144,7 +144,9 @@ def test_sentences_of_any_lesion_that_was_not_reached_and_of_patients_without_pr
     rows = [*ladder("val", [0.5, 0.4], [0.9, 0.8]), *ladder("test", [0.9, 0.3], [0.1])]
     folder = altered(write_folder(tmp_path / "cand", rows), {"testp1": {"prediction": "missing"}})
     path = saved(folder, tmp_path / "any.json", "any", specificity=1.0)
-    (sentence,) = evaluate(folder.path, points=[path], settings=FEW).sentences
+    evaluation = evaluate(folder.path, points=[path], settings=FEW)
+    assert evaluation.metrics["classes"]["any"]["operating_point"]["shift"]["sensitivity"]["estimate"] == 0
+    (sentence,) = evaluation.sentences
     assert sentence.startswith("Sensitivity for any lesion 0.0% (0/2; 95% CI ")
     assert " at an operating point chosen for 100% specificity on val; specificity achieved 100.0% (1/1; " in sentence
     assert sentence.endswith(

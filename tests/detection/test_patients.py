@@ -128,3 +128,13 @@ def test_patients_are_told_apart_by_source_and_split():
     assert list(zip(found["source"], found["patient_id"], found["split"], strict=True)) == [
         ("g", "p", "test"), ("h", "o", "test"), ("h", "p", "test"), ("h", "p", "val"),
     ]  # fmt: skip
+
+
+def test_what_a_manifest_does_not_say_of_a_patient_is_blank():
+    rows = [row("a", site="x"), row("b", site="", sex="F"), row("c", sex="M")]
+    (patient,) = patient_table(
+        rows, {one.case_id: answer(0.5) for one in rows}, ["pdac"], score="max_candidate", missing="error"
+    ).to_dict("records")
+    assert {name: patient[name] for name in ("site", "phase", "sex", "age")} == {
+        "site": "x", "phase": "", "sex": "several", "age": "",
+    }  # fmt: skip

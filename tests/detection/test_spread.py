@@ -82,6 +82,7 @@ def test_twice_as_many_tasks_as_processes_are_under_way(pool):
     assert submitted(pool) == [10, 11, 12, 13]
     later = _in_thread(found)
     pool.holds(5)
+    assert submitted(pool) == [10, 11, 12, 13, 14]
     pool.answer(10)
     assert later() == 20
     later = _in_thread(found)
