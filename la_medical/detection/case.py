@@ -12,7 +12,6 @@ from la_medical.detection.matching import Matching, match
 from la_medical.detection.prediction_files import Predictions
 from la_medical.detection.protocol import Protocol
 from la_medical.detection.reference import CaseRow, Reference, on_grid, read_reference
-from la_medical.detection.volumes import ProbabilityMap
 from la_medical.errors import InputError, PredictionError
 from la_medical.grid import Grid
 
@@ -66,13 +65,7 @@ def _from_maps(
 ) -> None:
     digests: dict[str, str] = {}
     for name, stored in predictions.maps(row.case_id, classes, digests, space=row.space, onto=reference.grid):
-        moved, difference = on_grid(
-            stored.raw if reference.grid is None or reference.grid.difference(stored.grid) is None
-            else stored.values(stored.raw),
-            stored.grid, reference.grid, named=row.case_id, allowed=protocol.resample, order=1,
-        )  # fmt: skip
-        result["resampled"] = difference
-        used = stored if not difference or reference.grid is None else ProbabilityMap(moved, reference.grid)
+        used, result["resampled"] = on_grid(stored, reference.grid, named=row.case_id, allowed=protocol.resample)
         found = find_candidates(used, protocol)
         lesions = reference.lesions.get(name)
         matching = match(found.candidates, lesions or [], used.grid, protocol)
@@ -105,12 +98,13 @@ def _without_prediction(result: CaseResult, kind: str, problem: str, reference: 
 
 
 def _unfound(*, row_id: str, reference: Reference, found: bool | None) -> list[dict[str, Any]]:
-    rows = []
-    for name, lesions in reference.lesions.items():
-        for number, lesion in enumerate(lesions, start=1):
-            if reference.grid is not None:
-                rows.append(_lesion_row(row_id, name, number, lesion, reference.grid) | {"found": found})
-    return rows
+    if reference.grid is None:
+        return []
+    return [
+        _lesion_row(row_id, name, number, lesion, reference.grid) | {"found": found}
+        for name, lesions in reference.lesions.items()
+        for number, lesion in enumerate(lesions, start=1)
+    ]
 
 
 def _scores(found: Found, grid: Grid) -> dict[str, float]:

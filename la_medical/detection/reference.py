@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from la_medical.detection.candidates import reference_lesions
 from la_medical.detection.components import Component, bounding_box, slice_maxima
 from la_medical.detection.unions import lesion_classes, whole_space
-from la_medical.detection.volumes import NIFTI_SUFFIXES, VOLUME_SUFFIXES, open_volume
+from la_medical.detection.volumes import NIFTI_SUFFIXES, VOLUME_SUFFIXES, ProbabilityMap, open_volume
 from la_medical.errors import GeometryError, ManifestError, PredictionError
 from la_medical.grid import Grid, resample
 from la_medical.labels import LabelSpace, UncertainPolicy, implied
@@ -132,20 +132,20 @@ def read_reference(row: CaseRow) -> Reference:
     return Reference(grid, lesions, sha256, "; ".join(problems))
 
 
-def on_grid(array: NDArray[Any], grid: Grid, wanted: Grid | None, *, named: str, allowed: bool, order: int) -> Any:
-    """`array` on the wanted grid, and the difference that made resampling necessary ("" for none).
+def on_grid(stored: ProbabilityMap, wanted: Grid | None, *, named: str, allowed: bool) -> tuple[ProbabilityMap, str]:
+    """A map on the wanted grid, and the difference that made (trilinear) resampling necessary, "" for none.
 
     Raises `GeometryError` when the grids differ and resampling was not asked for.
     """
-    difference = None if wanted is None else grid.difference(wanted)
+    difference = None if wanted is None else stored.grid.difference(wanted)
     if difference is None or wanted is None:
-        return array, ""
+        return stored, ""
     if not allowed:
         raise GeometryError(
             f"{named}: geometry of the prediction differs from the reference: {difference}; write predictions in the "
             "geometry of the image, or add --resample"
         )
-    return resample(array, grid, wanted, order=order), difference
+    return ProbabilityMap(resample(stored.probabilities(), stored.grid, wanted, order=1), wanted), difference
 
 
 @dataclass(frozen=True)
