@@ -12,7 +12,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,6 @@ def _refuse(cases: Sequence[str], what: str, total: int) -> None:
 
 def _without_table(predictions: Predictions) -> Any:
     """A table of scores is not sent whole with every case."""
-    from dataclasses import replace
 
     def of(case_id: str) -> Predictions:
         if predictions.form != "scores":
@@ -208,11 +207,11 @@ def fingerprint(task: Task) -> str:
     content = [
         la_medical.__version__, task.protocol.to_dict(), list(task.classes), task.predictions.form,
         list(task.predictions.channels), sorted(task.predictions.values.items()),
-        sorted(task.predictions.unions.items()), row.space.name,
+        sorted(task.predictions.unions.items()), task.predictions.regions, row.space.name,
         task.predictions.table.get(row.case_id),
         dict(row.states), row.split, row.source, row.patient_id, sorted(row.mask_values.items()), stats,
     ]  # fmt: skip
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _done(task: Task) -> CaseResult | None:
