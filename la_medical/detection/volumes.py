@@ -45,7 +45,8 @@ class ProbabilityMap:
     _table: NDArray[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        steps = np.arange((self.levels or 0) + 1) / max(self.levels or 0, 1)
+        levels = self.levels or 1
+        steps = np.arange(levels + 1) / levels
         object.__setattr__(self, "_table", steps.astype(np.float32) if self.single else steps)
 
     def values(self, raw: Any) -> Any:
@@ -60,13 +61,13 @@ class ProbabilityMap:
         """Smallest raw value whose probability is at least `threshold`; exact."""
         if self.levels is None:
             return self.raw.dtype.type(threshold)
-        return int(np.searchsorted(self._table, self._table.dtype.type(threshold), side="left"))
+        return int(np.searchsorted(self._table, self._table.dtype.type(threshold)))
 
 
 def encode(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
     """round(65535 p) as uint16; raises `PredictionError` outside 0..1 or where not finite."""
-    low, high = probabilities.min(initial=0), probabilities.max(initial=0)
-    if not (low >= 0 and high <= 1):
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        low, high = probabilities.min(), probabilities.max()
         raise PredictionError(f"probabilities from {low:.4g} to {high:.4g}; expected 0 to 1 (apply the sigmoid first)")
     return np.rint(probabilities * np.float64(LEVELS)).astype(np.uint16)
 
@@ -91,7 +92,7 @@ def write_prediction(
         raise PredictionError(f"prediction of shape {array.shape}; expected ({len(channels)} classes, x, y, z)")
     stored = array if array.dtype == np.uint16 else encode(array)
     _name_channels(Path(path).parent, channels)
-    image = nibabel.Nifti1Image(np.moveaxis(stored, 0, -1), np.asarray(affine, dtype=np.float64))
+    image = nibabel.Nifti1Image(np.moveaxis(stored, 0, -1), affine)
     header = image.header.copy()
     header.set_data_dtype(np.uint16)
     header.set_xyzt_units("mm")
@@ -187,10 +188,9 @@ def as_probabilities(
         raw = raw.astype(np.float32)
     low = 0 if raw.dtype.kind == "u" else raw.min()
     high = raw.max()
-    if raw.dtype.kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING and not (low >= 0 and high <= 1):
-        raw = raw.clip(0, 1)
-        low, high = 0, 1
-    if not (low >= 0 and high <= (levels or 1)):
+    if raw.dtype.kind == "f" and low >= -ROUNDING and high <= 1 + ROUNDING:
+        raw = raw.clip(0, 1) if low < 0 or high > 1 else raw
+    elif not (low >= 0 and high <= (levels or 1)):
         hint = "a label map needs its values named (labels.json, dataset.json or --prediction-values)"
         came = "NaN" if np.isnan(low) or np.isnan(high) else f"values from {low:.7g} to {high:.7g}"
         raise PredictionError(f"{named}: {came} where probabilities 0 to 1 are expected; {hint}")

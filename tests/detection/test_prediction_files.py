@@ -201,7 +201,8 @@ def test_values_that_are_given_come_before_what_a_folder_says(tmp_path):
 @pytest.mark.parametrize(
     ("values", "dtype", "strange"),
     [((1, 4, 3), np.uint8, "3"), ((1, -2), np.int16, "-2"), ((1, 0.5), np.float32, "0.5"),
-     ((0.25, -1), np.float32, "-1"), ((float("nan"),), np.float32, "nan"), ((1e-40,), np.float32, "9.99995e-41"), ((2, 1, 65535), np.uint16, "65535")],
+     ((0.25, -1), np.float32, "-1"), ((float("nan"),), np.float32, "nan"), ((1e-40,), np.float32, "9.99995e-41"),
+     ((2, 1, 65535), np.uint16, "65535")],
 )  # fmt: skip
 def test_a_value_without_a_name(tmp_path, values, dtype, strange):
     path = save(tmp_path / "a.nii.gz", filled(*values, dtype=dtype), dtype)
