@@ -75,15 +75,15 @@ def read_probabilities(
     grid = segmentation.grid if segmentation else onto
     if grid is None:
         raise GeometryError(f"{path}: no geometry; keep the segmentation that nnU-Net writes beside it")
-    labels = next(segmentation.maps) if segmentation else np.zeros(grid.shape, dtype=np.uint8, order="F")
-    drawn = np.flatnonzero(labels.ravel(order="F"))
+    labels = next(segmentation.maps).ravel(order="F") if segmentation else np.zeros(0)
+    drawn = np.flatnonzero(labels)
     at_drawn = np.zeros((len(channels.names), len(drawn)))
     for number, raw in enumerate(_maps(path, len(channels.names), grid)):
         at_drawn[number] = raw.ravel(order="F")[drawn]
         if channels.names[number] in wanted:
             name = channels.names[number]
             yield name, as_probabilities(raw, grid, (1.0, 0.0), f"{path} ({name})", single=single)
-    _check_agreement(path, at_drawn, labels.ravel(order="F")[drawn], channels)
+    _check_agreement(path, at_drawn, labels[drawn], channels)
     digests[path.name] = sha256_of(path)
     if beside is not None and segmentation is not None:
         digests[beside.name] = segmentation.sha256

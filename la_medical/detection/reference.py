@@ -74,7 +74,7 @@ def case_rows(
         if np.isnan(chosen[number]).all():
             continue
         is_label_map = record["mask"].endswith(VOLUME_SUFFIXES)  # DICOM objects name their segments
-        values = _mask_values(manifest, record["source"], classes, mask_values) if is_label_map else {}
+        values = _mask_values(manifest, record["source"], mask_values) if is_label_map else {}
         rows.append(
             CaseRow(
                 case_id=record["case_id"],
@@ -171,8 +171,8 @@ def _masks(row: CaseRow) -> tuple[Grid, dict[str, PartMask], str, list[str]]:
         mask = _whole_numbers(mask, path)
     if mask.dtype.kind == "i" and mask.min() < 0:
         raise ManifestError(f"{path}: negative value {mask.min()} in a mask; expected 0 and the values of the card")
-    box = bounding_box(mask, 1, slice_maxima(mask))
-    part = mask[box] if box else mask[:0]
+    box = bounding_box(mask, 1, slice_maxima(mask)) or (slice(0, 0), slice(0, 0), slice(0, 0))
+    part = mask[box]
     present = set(np.unique(part).tolist()) - {0}
     strange = sorted(present - set(row.mask_values))
     if strange:
@@ -180,7 +180,7 @@ def _masks(row: CaseRow) -> tuple[Grid, dict[str, PartMask], str, list[str]]:
             f"{path}: value {strange[0]} is not in the card of {row.source or 'this source'} "
             f"(it knows {sorted(row.mask_values)}); correct the card or give --mask-values"
         )
-    start = (box[0].start, box[1].start, box[2].start) if box else (0, 0, 0)
+    start = (box[0].start, box[1].start, box[2].start)
     masks = {}
     for name in row.states:
         values = [value for value in present if name in row.mask_values[value]]
@@ -199,7 +199,8 @@ def _dicom_masks(path: Path, row: CaseRow) -> tuple[Grid, dict[str, PartMask], s
 
 
 def _whole_numbers(mask: NDArray[Any], path: Path) -> NDArray[np.int32]:
-    whole = np.nan_to_num(mask, nan=-1).astype(np.int32)
+    with np.errstate(invalid="ignore"):  # what NaN and inf become differs from them
+        whole = mask.astype(np.int32)
     if not np.array_equal(whole, mask):
         raise PredictionError(f"{path}: values that are not whole numbers in a mask")
     return whole
@@ -223,9 +224,7 @@ def _without_exclusions(space: LabelSpace) -> LabelSpace:
     return replace(space, classes=tuple(replace(label, excludes=()) for label in space.classes))
 
 
-def _mask_values(
-    manifest: Manifest, source: str, classes: Sequence[str], given: Mapping[int, str] | None
-) -> dict[int, tuple[str, ...]]:
+def _mask_values(manifest: Manifest, source: str, given: Mapping[int, str] | None) -> dict[int, tuple[str, ...]]:
     """Mask value to classes, spelled as in the manifest's space; a value of a union's member is the union too."""
     if given is not None:
         stated: dict[int, tuple[str, ...]] = {value: (name,) for value, name in given.items()}
