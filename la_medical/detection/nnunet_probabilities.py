@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from la_medical.artifacts import sha256_of
 from la_medical.detection.volumes import VOLUME_SUFFIXES, ProbabilityMap, as_probabilities, open_volume
-from la_medical.errors import GeometryError, PredictionError
+from la_medical.errors import GeometryError, InputError, PredictionError
 from la_medical.grid import Grid
 
 MEMBER = "probabilities.npy"
@@ -103,6 +103,8 @@ def _maps(path: Path, count: int, grid: Grid) -> Iterator[NDArray[Any]]:
                 if len(data) < size:
                     raise PredictionError(f"{path}: the file ends early; write it again")
                 yield np.frombuffer(data, dtype).reshape(expected[1:]).T
+    except InputError:
+        raise
     except KeyError as error:
         raise PredictionError(f"{path}: holds no array `probabilities`; expected what nnU-Net writes") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
