@@ -87,7 +87,7 @@ def select(
         )
     table = table.sort_values(KEY)  # draws of the bootstrap do not depend on the order of the file
     table = table.assign(score=patient_scores(folder, table, classes, kind, min_volume_mm3))
-    states = table[[f"label.{one}" for one in classes]].to_numpy(dtype=np.float64, na_value=np.nan)
+    states = table[[f"label.{one}" for one in classes]].to_numpy(dtype=np.float64)
     positive, negative = (states == 1).any(axis=1), (states == 0).all(axis=1)
     control = negative & _is_control(table, controls, folder)
     scored = table["score"].notna().to_numpy()
@@ -113,7 +113,7 @@ def patient_scores(
         raise PredictionError(f"patient score {chosen!r}: expected one of {', '.join(KINDS)}")
     smaller_out = min_volume_mm3 > settings["min_volume_mm3"]
     _check_asked(folder, chosen, smaller_out)
-    whole = table[[f"{chosen}.{one}" for one in classes]].to_numpy(dtype=np.float64).max(axis=1)
+    whole = table[[f"{chosen}.{one}" for one in classes]].to_numpy().max(axis=1)
     summed = chosen == "volume" and len(classes) > 1
     if not smaller_out and not summed:
         return whole
@@ -141,7 +141,7 @@ def best_of(table: pd.DataFrame, candidates: pd.DataFrame, column: str, *, total
     else:
         grouped = candidates.groupby(KEY)[column].max()
     wanted = pd.MultiIndex.from_frame(table[KEY])
-    return grouped.reindex(wanted).to_numpy(dtype=np.float64)
+    return grouped.reindex(wanted).to_numpy()
 
 
 def rows_of(frame: pd.DataFrame, folder: CandidatesFolder, selected: Selected) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from la_medical.detection.resampling import Settings
 from la_medical.detection.selection import select
 from la_medical.detection.sensitivity import evaluate_class
 from la_medical.detection.strata import by_column, by_size
+from la_medical.detection.tables import read_candidates, write_tables
 from la_medical.statistics import undefined
 from la_medical.statistics.auc import delong, roc_curve
 from la_medical.statistics.bootstrap import weights
@@ -206,6 +207,15 @@ def test_strata_of_patients(folder):
         assert strata[name] == by_column(table, name, TRUTH, called, 0.9)
     sized = np.array([30.0, 15.0, 8.0, 50.0])
     assert strata["largest_lesion"] == by_size(sized, np.array([True, True, True, False]), 0.9)
+
+
+def test_sizes_are_those_of_positives(folder, tmp_path):
+    """A lesion drawn in n0, whose label says that there is none."""
+    odd = folder.lesions.iloc[:1].assign(patient_id="n0", case_id="cn0", diameter_mm=12.0)
+    tables = {"candidates": folder.candidates, "lesions": pd.concat([folder.lesions, odd]), "patients": folder.patients}
+    write_tables(tmp_path / "odd", tables, dict(folder.protocol))
+    strata = figures(read_candidates(tmp_path / "odd"), point()).metrics["strata"]
+    assert strata["largest_lesion"] == figures(folder, point()).metrics["strata"]["largest_lesion"]
 
 
 def test_lesion_figures_are_among_them(folder):

@@ -211,3 +211,10 @@ def test_few_controls_say_how_many_there_were():
     found = endpoints(patients("a").iloc[:10], patients("b").iloc[:10])["average_precision"]
     reason = "6 positives and 4 controls; at least 5 of each are needed"
     assert found == plain(Comparison(method="percentile bootstrap", reason=reason))
+
+
+def test_what_has_no_p_value_has_no_adjusted_one(tmp_path):
+    a, b = (write(tmp_path / which, patients(which).iloc[:10]) for which in "ab")
+    found = compare(a, b, bootstraps=20)["classes"]["pdac"]
+    assert found["average_precision"]["p_holm"] is None
+    assert found["auroc"]["p_holm"] is not None

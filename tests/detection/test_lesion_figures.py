@@ -137,6 +137,24 @@ def test_intervals_are_those_of_draws_of_patients(tmp_path):
         assert (one["low"], one["high"]) == pytest.approx(tuple(np.percentile(values[row], [5, 95])))
 
 
+def test_false_positives_are_counted_by_volumes_and_not_by_patients(folder, tmp_path):
+    """p0 has three volumes, n1 two, n2 to n5 none whose lesions are known: 10 of seven patients."""
+    volumes = {"p0": 3, "n1": 2, "n2": 0, "n3": 0, "n4": 0, "n5": 0}
+    patients = folder.patients.assign(**{
+        "volumes_known.pdac": [volumes.get(name, 1) for name in folder.patients["patient_id"]]
+    })  # fmt: skip
+    tables = {"candidates": folder.candidates, "lesions": folder.lesions, "patients": patients}
+    write_tables(tmp_path / "k", tables, dict(folder.protocol))
+    content, _ = figures(read_candidates(tmp_path / "k"), point())
+    assert counts(content, "false_positives_per_volume") == (4, 10)
+    assert content["false_positives_per_volume"]["estimate"] == pytest.approx(4 / 10)
+    assert content["false_positives_per_volume"]["low"] is not None
+    few = patients.assign(**{"volumes_known.pdac": [3, 1, 1, 1] + [0] * (len(patients) - 4)})
+    write_tables(tmp_path / "f", tables | {"patients": few}, dict(folder.protocol))
+    content, _ = figures(read_candidates(tmp_path / "f"), point())
+    assert content["false_positives_per_volume"]["low"] is None  # of four patients
+
+
 def nothing_for(reason):
     return {
         **dict.fromkeys(NAMES, undefined(reason).to_dict()),
