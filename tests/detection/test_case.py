@@ -123,6 +123,22 @@ def lesion_row(name, number, box):
     }  # fmt: skip
 
 
+def test_a_candidate_belongs_to_the_lesion_it_found_and_not_to_the_one_it_covers_best(answer):
+    """The first covers 1 of 2 columns of the first lesion and 4 of 6 of the second, which the other candidate finds."""
+    predictions = Predictions({"pdac": {(1, 6): 0.5, (7, 9): 0.4}})
+    found = answer(predictions, Reference(GRID, {"pdac": lesions((0, 2)) + lesions((2, 8))}))
+    assert [(one["reference_id"], one["outcome"]) for one in found["candidates"]] == [(1, "tp"), (2, "tp")]
+    assert found["candidates"][0]["iou"] == 1 / 6
+
+
+def test_distances_are_measured_in_millimetres(answer):
+    """From the candidate's centre 3 voxels of 1 mm along x and half a voxel of 1 and 3 mm along y and z: 3.39 mm."""
+    reference = Reference(GRID, {"pdac": lesions((4, 6))})
+    for distance, outcome in ((3.4, "tp"), (3.39, "fp")):
+        found = answer(Predictions({"pdac": {(8, 9): 0.5}}), reference, match="centre", distance_mm=distance)
+        assert found["candidates"][0]["outcome"] == outcome
+
+
 def test_ranks_by_confidence_then_size_then_place(answer):
     predictions = Predictions({"pdac": {(0, 1): 0.5, (2, 3): 0.8, (4, 6): 0.5, (7, 8): 0.5}})
     found = answer(predictions, Reference(GRID, {"pdac": []}))["candidates"]

@@ -149,6 +149,12 @@ def test_a_folder_a_case_with_a_map_a_class(tmp_path, single):
     assert refusal(read, spelled, "b", ["pdac"]) == f"{tmp_path / 'b'}: no map of class 'pdac'; expected pdac.nii.gz"
 
 
+def test_names_of_files_are_kept_as_they_are(tmp_path):
+    """They are looked for under these names."""
+    found = Predictions(tmp_path, "per_class", ("PDAC", "cancer", "cyst"), {}, {}).spelled(SPACE)
+    assert (found.channels, found.unions) == (("PDAC", "cancer", "cyst"), {})
+
+
 def test_a_map_of_one_class_is_3d_and_holds_probabilities(tmp_path):
     write_prediction(tmp_path / "a" / "pdac.nii.gz", np.zeros((2, *SHAPE)), AFFINE, ["x", "y"])
     (tmp_path / "a" / "labels.json").unlink()
@@ -211,6 +217,12 @@ def test_a_value_without_a_name(tmp_path, values, dtype, strange):
         f"{path}: value {strange} in a label map whose values are 0 and [1, 2]; a probability map of one class needs "
         "labels.json with its channel"
     )
+
+
+def test_the_value_1_may_have_no_name_either(tmp_path):
+    path = save(tmp_path / "a.nii.gz", filled(1))
+    found = open_predictions(tmp_path, values={2: "pdac"})
+    assert refusal(read, found, "a", ["pdac"]).startswith(f"{path}: value 1 in a label map whose values are 0 and [2]")
 
 
 def test_a_label_map_of_nothing_and_one_of_four_axes(tmp_path):
