@@ -26,8 +26,8 @@ KILLED, TIMEOUT, UNREACHED = 1, -24, 33
 """mutmut's exit codes."""
 UNCHANGED = ""
 """The mutant that is none."""
-LIMIT = 60
-"""Seconds after which a mutant is taken to run for ever."""
+LIMIT = 30
+"""Seconds, beside four times those of its tests, after which a mutant is taken to run for ever."""
 SAVE_EVERY = 20.0
 
 
@@ -47,6 +47,10 @@ class Order:
             self.tests.get(function, ()),
             key=lambda test: (-noticed[0][test], -noticed[1][test], self.seconds.get(test, 0.0)),
         )
+
+    def limit(self, mutant: str) -> int:
+        """Seconds after which it is taken to run for ever."""
+        return LIMIT + int(4 * sum(self.seconds.get(test, 1.0) for test in self.tests.get(_function(mutant), ())))
 
     def learn(self, mutant: str, test: str) -> None:
         self.by_function[_function(mutant)][test] += 1
@@ -89,22 +93,21 @@ def tried(mutants: list[str], order: Order, arguments: list[str], children: int)
         reading, writing = os.pipe()
         process = os.fork()
         if not process:
-            _run(mutant, ["-x", "-qqq", *tests, *arguments], writing)
+            _run(mutant, ["-x", "-qqq", *tests, *arguments], writing, order.limit(mutant))
         os.close(writing)
         running[process] = mutant, reading
     while running:
         yield finished()
 
 
-def _run(mutant: str, arguments: list[str], pipe: int) -> None:
+def _run(mutant: str, arguments: list[str], pipe: int, limit: int) -> None:
     """In the child: never returns."""
     os.environ["MUTANT_UNDER_TEST"] = mutant
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    if mutant != UNCHANGED:
-        signal.alarm(LIMIT)
+    signal.alarm(limit)
     code = KILLED
     try:
         code = int(pytest.main(arguments, plugins=[FirstFailure(pipe)]))
@@ -137,7 +140,7 @@ def main() -> int:
     gc.freeze()
     order = Order(stats["tests_by_mangled_function_name"], stats["duration_by_test"])
     every = sorted({test for tests in order.tests.values() for test in tests})
-    unchanged = tried([UNCHANGED], Order({UNCHANGED: every}, {}), arguments, 1)
+    unchanged = tried([UNCHANGED], Order({UNCHANGED: every}, order.seconds), arguments, 1)
     if next(unchanged)[1]:
         sys.exit(f"the tests of {given.room} fail without any mutant")
 
