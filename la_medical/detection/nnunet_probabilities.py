@@ -71,7 +71,10 @@ def read_probabilities(
         GeometryError: no geometry, or one of another shape.
     """
     beside = next((path.with_suffix(suffix) for suffix in VOLUME_SUFFIXES if path.with_suffix(suffix).is_file()), None)
-    segmentation = open_volume(beside) if beside is not None else None
+    segmentation, own = None, {}
+    if beside is not None:
+        segmentation = open_volume(beside)
+        own = {beside.name: segmentation.sha256}
     grid = segmentation.grid if segmentation else onto
     if grid is None:
         raise GeometryError(f"{path}: no geometry; keep the segmentation that nnU-Net writes beside it")
@@ -84,9 +87,7 @@ def read_probabilities(
             name = channels.names[number]
             yield name, as_probabilities(raw, grid, (1.0, 0.0), f"{path} ({name})", single=single)
     _check_agreement(path, at_drawn, labels[drawn], channels)
-    digests[path.name] = sha256_of(path)
-    if beside is not None and segmentation is not None:
-        digests[beside.name] = segmentation.sha256
+    digests.update({path.name: sha256_of(path), **own})
 
 
 def _maps(path: Path, count: int, grid: Grid) -> Iterator[NDArray[Any]]:

@@ -192,7 +192,7 @@ def as_probabilities(
         raw = raw.clip(0, 1) if low < 0 or high > 1 else raw
     elif not (low >= 0 and high <= (levels or 1)):
         hint = "a label map needs its values named (labels.json, dataset.json or --prediction-values)"
-        came = "NaN" if np.isnan(low) or np.isnan(high) else f"values from {low:.7g} to {high:.7g}"
+        came = "NaN" if np.isnan(high) else f"values from {low:.7g} to {high:.7g}"
         raise PredictionError(f"{named}: {came} where probabilities 0 to 1 are expected; {hint}")
     return ProbabilityMap(raw, grid, levels, single)
 

@@ -1,6 +1,7 @@
 """From a manifest and a folder of predictions to a candidates folder: what is evaluated, recorded and refused."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from la_medical.detection.prediction_files import Predictions, open_predictions
 from la_medical.detection.protocol import Protocol
 from la_medical.detection.reference import CaseRow
 from la_medical.detection.tables import read_candidates
+from la_medical.detection.volumes import write_prediction
 from la_medical.errors import LabelError, PredictionError
 from la_medical.labels import LabelSpace
 
@@ -360,6 +362,25 @@ def test_a_file_that_changed_changes_the_fingerprint(tmp_path, file):
     before = fingerprint(task(tmp_path))
     (tmp_path / file).write_text("other")
     assert fingerprint(task(tmp_path)) != before
+
+
+def test_another_file_of_equal_size_and_time_changes_the_fingerprint(tmp_path):
+    before = task(tmp_path)
+    other = tmp_path / "other.nii.gz"
+    other.touch()
+    times = (tmp_path / "image.nii.gz").stat()
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert fingerprint(replace(before, row=replace(before.row, image=other))) != fingerprint(before)
+
+
+def test_volumes_that_were_resampled_are_listed(hospital):
+    hospital.add("a", lesion=LESION, pdac={LESION: 0.5})
+    hospital.add("b")
+    finer = AFFINE @ np.diag([0.5, 1, 1, 1])
+    shape = (2 * SHAPE[0], *SHAPE[1:])
+    write_prediction(hospital.root / "pred" / "a.nii.gz", np.zeros((2, *shape)), finer, ["pdac", "cyst"])
+    _, content = run(hospital, protocol=Protocol(resample=True))
+    assert content["resampled"] == {"a": "shape 48x24x10 against 24x24x10"}
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(hospital, monkeypatch):

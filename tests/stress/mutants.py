@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +39,17 @@ def read_mutants(folder: Path, room: str) -> Iterator[Mutant]:
             yield Mutant(name, file, status_by_exit_code[code])
 
 
-def forget_survivors(folder: Path, room: str) -> None:
-    """Have survivors tested again: mutmut keeps its answers as long as the code is the same, but tests may be new."""
+def forget_survivors(folder: Path, room: str, equivalent: Collection[str]) -> None:
+    """Have survivors that are not known to be equivalent tested again: the code is as it was, but tests may be new."""
+    again = {
+        mutant.name
+        for mutant in read_mutants(folder, room)
+        if mutant.outcome not in ("killed", "not checked") and mutant.identity(folder) not in equivalent
+    }
     for meta in _metas(folder, room):
         content = json.loads(meta.read_text())
         codes = content["exit_code_by_key"]
-        content["exit_code_by_key"] = {name: code if code == 1 else None for name, code in codes.items()}
+        content["exit_code_by_key"] = {name: None if name in again else code for name, code in codes.items()}
         meta.write_text(json.dumps(content))
 
 

@@ -104,9 +104,14 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": quick}
 
 
+def equivalent(room: str) -> set[str]:
+    """Mutants that no test can tell from the original."""
+    return {entry["mutant"] for entry in yaml.safe_load(EQUIVALENT.read_text())[room] or ()}
+
+
 def counted(room: str, folder: Path) -> dict[str, int]:
     """Mutants by what became of them; one that no test reaches survives, one that is listed as equivalent is that."""
-    listed = {entry["mutant"] for entry in yaml.safe_load(EQUIVALENT.read_text())[room] or ()}
+    listed = equivalent(room)
     outcomes: Counter[str] = Counter()
     for mutant in read_mutants(folder, room):
         outcome = "survived" if mutant.outcome == "no tests" else mutant.outcome
@@ -130,7 +135,7 @@ def main() -> int:
     folder = REPOSITORY / "build" / "mutation" / given.room
     prepare(given.room, folder)
     make_mutants(folder)
-    forget_survivors(folder, given.room)
+    forget_survivors(folder, given.room, equivalent(given.room))
     try_mutants(folder, given.room, given.files, given.seconds, given.children)
     outcomes = counted(given.room, folder)
     print(outcomes)
