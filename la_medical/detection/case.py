@@ -65,7 +65,8 @@ def _from_maps(
 ) -> None:
     digests: dict[str, str] = {}
     for name, stored in predictions.maps(row.case_id, classes, digests, space=row.space, onto=reference.grid):
-        used, result["resampled"] = on_grid(stored, reference.grid, named=row.case_id, allowed=protocol.resample)
+        used, difference = on_grid(stored, reference.grid, named=row.case_id, allowed=protocol.resample)
+        result["resampled"] = result["resampled"] or difference
         found = find_candidates(used, protocol)
         lesions = reference.lesions.get(name)
         matching = match(found.candidates, lesions or [], used.grid, protocol)

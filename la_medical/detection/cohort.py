@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import la_medical
-from la_medical.artifacts import read_json, sha256_of, write_json
+from la_medical.artifacts import read_object, sha256_of, write_json
 from la_medical.detection.case import FAILED, MISSING, OK, CaseResult, detect_case
 from la_medical.detection.patients import patient_table
 from la_medical.detection.prediction_files import Predictions
@@ -219,7 +219,7 @@ def _done(task: Task) -> CaseResult | None:
     if not task.checkpoint.is_file():
         return None
     try:
-        content = read_json(task.checkpoint)
+        content = read_object(task.checkpoint)
     except InputError:
         return None
     return content["result"] if content.get("fingerprint") == fingerprint(task) else None

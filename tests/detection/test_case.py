@@ -195,6 +195,16 @@ def test_a_prediction_on_another_grid_fails_unless_resampling_was_asked_for(answ
     assert moved["scores"]["pdac"]["max_voxel"] == pytest.approx(linear.max())
 
 
+def test_a_map_that_was_moved_is_recorded_whichever_class_it_is_of(answer):
+    class Mixed(Predictions):
+        def maps(self, case_id, wanted, digests, *, space, onto):
+            yield "pdac", ProbabilityMap(drawn({(0, 4): 0.5}, HALF.shape), HALF)
+            yield "cyst", ProbabilityMap(drawn({(0, 2): 0.5}), GRID)
+
+    found = answer(Mixed({}), Reference(GRID, {"pdac": [], "cyst": []}), ["pdac", "cyst"], resample=True)
+    assert found["resampled"] == HALF.difference(GRID)
+
+
 def test_resampled_maps_are_probabilities_and_not_what_is_stored(answer):
     class Stored(Predictions):
         def maps(self, case_id, wanted, digests, *, space, onto):

@@ -401,6 +401,15 @@ def test_a_checkpoint_of_other_settings_is_not_used(hospital, monkeypatch):
     assert read_candidates(hospital.root / "out").candidates.empty
 
 
+@pytest.mark.parametrize("content", ["[1]", "{", '{"result": {}}', "7"])
+def test_a_checkpoint_that_is_none_is_made_again(hospital, content):
+    hospital.add("a", pdac={LESION: 0.5})
+    place = hospital.root / "out" / CHECKPOINTS
+    place.mkdir(parents=True)
+    (place / "a.json").write_text(content)
+    assert run(hospital)[0] == {"ok": 1, "missing": 0, "failed": 0}
+
+
 def test_patients_of_a_cohort_by_the_unions_it_was_told_of(hospital, monkeypatch):
     told = {}
 
