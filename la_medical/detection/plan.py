@@ -54,7 +54,7 @@ def detect_manifest(
     chosen = table if ALL_SPLITS in splits else table.rows(list(splits))
     wanted = [chosen.space.resolve(name) for name in classes] if classes else None
     found = open_predictions(
-        predictions, classes=wanted or _only_class(chosen), values=prediction_values, single=settings.is_picai
+        predictions, classes=wanted or chosen.classes, values=prediction_values, single=settings.is_picai
     ).spelled(chosen.space)
     evaluated = _evaluated(chosen, found, wanted)
     spelled = {value: chosen.space.resolve(name) for value, name in mask_values.items()} if mask_values else None
@@ -93,10 +93,6 @@ def _recorded(values: Mapping[int, str] | None) -> dict[str, str] | None:
 def _from(out: str | Path, path: str | Path) -> str:
     """Path as seen from the output folder: the report finds the images, and both can be moved together."""
     return Path(os.path.relpath(path, out)).as_posix()
-
-
-def _only_class(manifest: Manifest) -> tuple[str, ...] | None:
-    return manifest.classes if len(manifest.classes) == 1 else None
 
 
 def _evaluated(manifest: Manifest, predictions: Predictions, wanted: Sequence[str] | None) -> list[str]:

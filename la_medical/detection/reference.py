@@ -63,7 +63,7 @@ def case_rows(
 ) -> list[CaseRow]:
     """Rows with at least one known label among `classes`; raises `ManifestError` or `LabelError`."""
     space = _without_exclusions(manifest.space)
-    states = implied(UncertainPolicy(uncertain).apply(manifest.states(), manifest.classes).astype(np.float64), space)
+    states = implied(UncertainPolicy(uncertain).apply(manifest.states(), manifest.classes), space)
     chosen = states[:, [manifest.classes.index(name) for name in classes]]
     patient_classes = diagnosed(manifest, classes)
     diagnoses = states[:, [manifest.classes.index(name) for name in patient_classes]]
@@ -102,7 +102,7 @@ def diagnosed(manifest: Manifest, evaluated: Sequence[str]) -> list[str]:
     return [name for name in manifest.classes if name in lesions or name in evaluated]
 
 
-def _known(classes: Sequence[str], states: NDArray[np.float64]) -> dict[str, int | None]:
+def _known(classes: Sequence[str], states: NDArray[np.floating[Any]]) -> dict[str, int | None]:
     return {name: None if np.isnan(state) else int(state) for name, state in zip(classes, states, strict=True)}
 
 
