@@ -156,6 +156,9 @@ class PartMask:
     inside: NDArray[np.bool_]
 
 
+_NOWHERE = (slice(0, 0), slice(0, 0), slice(0, 0))
+
+
 def _masks(row: CaseRow) -> tuple[Grid, dict[str, PartMask], str, list[str]]:
     """Mask of each class that is known to be present or absent, sha256, and what could not be read of it in words."""
     path = row.mask
@@ -171,7 +174,7 @@ def _masks(row: CaseRow) -> tuple[Grid, dict[str, PartMask], str, list[str]]:
         mask = _whole_numbers(mask, path)
     if mask.dtype.kind == "i" and mask.min() < 0:
         raise ManifestError(f"{path}: negative value {mask.min()} in a mask; expected 0 and the values of the card")
-    box = bounding_box(mask, 1, slice_maxima(mask)) or (slice(0, 0), slice(0, 0), slice(0, 0))
+    box = bounding_box(mask, 1, slice_maxima(mask)) or _NOWHERE
     part = mask[box]
     present = set(np.unique(part).tolist()) - {0}
     strange = sorted(present - set(row.mask_values))
