@@ -57,7 +57,8 @@ def detect_manifest(
         predictions, classes=wanted or chosen.classes, values=prediction_values, single=settings.is_picai
     ).spelled(chosen.space)
     evaluated = _evaluated(chosen, found, wanted)
-    spelled = {value: chosen.space.resolve(name) for value, name in mask_values.items()} if mask_values else None
+    whole = whole_space(chosen.space)
+    spelled = {value: whole.resolve(name) for value, name in mask_values.items()} if mask_values else None
     rows = case_rows(chosen, evaluated, uncertain=settings.uncertain, mask_values=spelled)
     if not rows:
         raise PredictionError(f"{manifest}: no row of split {', '.join(splits)} has a known label of {evaluated}")
@@ -72,7 +73,7 @@ def detect_manifest(
         "patients_known": bool((chosen.table["patient_id"] != "").all()),
         "phantom": phantom or any(card.phantom for card in chosen.cards.values()),
         "reference_classes": diagnosed(chosen, evaluated),
-        "unions": {union.name: list(union.union_of) for union in whole_space(chosen.space).classes if union.union_of},
+        "unions": {union.name: list(union.union_of) for union in whole.classes if union.union_of},
     }
     return detect(rows, found, evaluated, settings, Path(out), about=about, workers=workers, scheduler=scheduler)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,13 @@ def case_rows(
     diagnoses = states[:, [manifest.classes.index(name) for name in patient_classes]]
     images, masks = manifest.file_paths("image"), manifest.file_paths("mask")
     columns = [name for name in STRATA_COLUMNS if name in manifest.table.columns]
+    whole = whole_space(manifest.space)
+    meaning = cache(lambda source: _mask_values(manifest, whole, source, mask_values))
     rows = []
     for number, record in enumerate(manifest.table.to_dict("records")):
         if np.isnan(chosen[number]).all():
             continue
         is_label_map = record["mask"].endswith(VOLUME_SUFFIXES)  # DICOM objects name their segments
-        values = _mask_values(manifest, record["source"], mask_values) if is_label_map else {}
         rows.append(
             CaseRow(
                 case_id=record["case_id"],
@@ -85,9 +87,9 @@ def case_rows(
                 diagnoses=_known(patient_classes, diagnoses[number]),
                 image=images[number],
                 mask=masks[number],
-                mask_values=values,
+                mask_values=meaning(record["source"]) if is_label_map else {},
                 describes={name: record[name] for name in columns},
-                space=whole_space(manifest.space),
+                space=whole,
             )
         )
     return rows
@@ -227,8 +229,10 @@ def _without_exclusions(space: LabelSpace) -> LabelSpace:
     return replace(space, classes=tuple(replace(label, excludes=()) for label in space.classes))
 
 
-def _mask_values(manifest: Manifest, source: str, given: Mapping[int, str] | None) -> dict[int, tuple[str, ...]]:
-    """Mask value to classes, spelled as in the manifest's space; a value of a union's member is the union too."""
+def _mask_values(
+    manifest: Manifest, whole: LabelSpace, source: str, given: Mapping[int, str] | None
+) -> dict[int, tuple[str, ...]]:
+    """Mask value to classes, spelled as in the whole space; a value of a union's member is the union too."""
     if given is not None:
         stated: dict[int, tuple[str, ...]] = {value: (name,) for value, name in given.items()}
     elif source in manifest.cards and manifest.cards[source].mask_values:
@@ -237,10 +241,10 @@ def _mask_values(manifest: Manifest, source: str, given: Mapping[int, str] | Non
         stated = {1: (manifest.classes[0],)}
     else:
         stated = _packaged_values(manifest, source)
-    unions = {label.name: set(label.union_of) for label in whole_space(manifest.space).classes if label.union_of}
+    unions = {label.name: set(label.union_of) for label in whole.classes if label.union_of}
     values = {}
     for value, names in stated.items():
-        spelled = {manifest.space.find(name) or name for name in names}
+        spelled = {whole.find(name) or name for name in names}
         values[value] = tuple(sorted(spelled | {u for u, members in unions.items() if members & spelled}))
     return values
 

@@ -160,6 +160,8 @@ def test_a_map_without_names_is_of_the_only_class(hospital):
     place = label_maps(hospital, a={LESION: 1})
     counts, content = run(hospital, manifest=hospital.root / "one.csv", predictions=place, mask_values=None)
     assert (counts["ok"], content["classes"], content["mask_values"]) == (1, ["pdac"], None)
+    _, content = run(hospital, manifest=hospital.root / "one.csv", predictions=place)
+    assert content["mask_values"] == {"1": "pdac", "2": "cyst"}  # the masks hold cysts, though nobody labelled them
     with pytest.raises(PredictionError):
         run(hospital, predictions=place)
     assert run(hospital, predictions=place, classes=["PDAC"])[1]["classes"] == ["pdac"]

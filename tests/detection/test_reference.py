@@ -8,7 +8,7 @@ import pytest
 import SimpleITK
 
 from la_medical.artifacts import sha256_of
-from la_medical.detection import dicom_masks
+from la_medical.detection import dicom_masks, reference
 from la_medical.detection.candidates import reference_lesions
 from la_medical.detection.reference import CaseRow, case_rows, diagnosed, on_grid, read_reference
 from la_medical.detection.unions import whole_space
@@ -16,7 +16,7 @@ from la_medical.detection.volumes import ProbabilityMap
 from la_medical.errors import GeometryError, ManifestError, PredictionError
 from la_medical.grid import Grid, resample
 from la_medical.labels import LabelSpace
-from la_medical.manifest import SourceCard, read_manifest
+from la_medical.manifest import SourceCard, load_card, read_manifest
 
 SHAPE = (8, 7, 6)
 AFFINE = np.diag([0.5, 1.0, 2.0, 1.0])
@@ -49,6 +49,15 @@ def test_rows_with_a_known_label(tmp_path):
             None, tmp_path / "m/d.nii.gz", values, {"site": "", "sex": "F"}, space,
         ),
     ]  # fmt: skip
+
+
+def test_spaces_and_cards_are_read_once_for_all_rows(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(reference, "whole_space", lambda space: asked.append(space.name) or whole_space(space))
+    monkeypatch.setattr(reference, "load_card", lambda source: asked.append(source) or load_card(source))
+    text = TEXT.replace(",other,", ",msd_pancreas,") + "e,s,msd_pancreas,test,,m/e.nii.gz,F,,0,1,0\n"
+    assert len(case_rows(manifest(tmp_path, text), ["pdac"], uncertain="ones")) == 4
+    assert asked == ["pancreatic_ct", "msd_pancreas"]
 
 
 def test_uncertain_labels_by_the_policy_and_dicom_masks_without_values(tmp_path):
