@@ -79,6 +79,13 @@ def test_a_patient_may_have_both_though_no_voxel_may(tmp_path):
     text = TEXT.replace("1,0,\n", "1,,\n")
     (a, *_) = case_rows(manifest(tmp_path, text), ["pdac", "cyst"], uncertain="ignore", mask_values={1: "pdac"})
     assert a.states == {"pdac": 1, "cyst": None}
+    own = replace(
+        whole_space(manifest(tmp_path).space), name="own", excludes_hold="case"
+    )  # a space that says otherwise
+    table = manifest(tmp_path, text)
+    table = replace(table, space=replace(own, classes=tuple(own[name] for name in table.classes)))
+    (a, *_) = case_rows(table, ["pdac", "cyst"], uncertain="ignore", mask_values={1: "pdac"})
+    assert a.states == {"pdac": 1, "cyst": 0}
 
 
 def test_classes_that_say_what_a_patient_has(tmp_path):
@@ -107,6 +114,14 @@ def test_what_mask_values_mean(tmp_path):
     one = manifest(tmp_path, "\n".join(line.rsplit(",", 2)[0] for line in TEXT.splitlines()))
     assert one.classes == ("pdac",)
     assert values(one) == {1: ("pdac", "tumour")}
+
+
+def test_a_source_that_is_called_like_a_file_is_not_read(tmp_path):
+    card = tmp_path / "card.yaml"
+    card.write_text("title: x\nmask_values: {1: [pdac]}\nclasses: [pdac]\n")
+    assert load_card(card).mask_values == {1: ("pdac",)}
+    with pytest.raises(ManifestError, match="what the mask values of source '.*card.yaml' mean is not known"):
+        values(manifest(tmp_path), str(card))
 
 
 @pytest.mark.parametrize("source", ["other", "Msd_Pancreas", "../msd_pancreas", "chestxray14"])
