@@ -211,7 +211,7 @@ def fingerprint(task: Task) -> str:
         task.predictions.table.get(row.case_id),
         dict(row.states), row.split, row.source, row.patient_id, sorted(row.mask_values.items()), stats,
     ]  # fmt: skip
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(content, default=str).encode()).hexdigest()
 
 
 def _done(task: Task) -> CaseResult | None:

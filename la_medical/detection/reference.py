@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,8 @@ def case_rows(
     manifest: Manifest, classes: Sequence[str], *, uncertain: str, mask_values: Mapping[int, str] | None = None
 ) -> list[CaseRow]:
     """Rows with at least one known label among `classes`; raises `ManifestError` or `LabelError`."""
-    states = implied(UncertainPolicy(uncertain).apply(manifest.states(), manifest.classes), manifest.space)
+    space = _without_exclusions(manifest.space)
+    states = implied(UncertainPolicy(uncertain).apply(manifest.states(), manifest.classes), space)
     chosen = states[:, [manifest.classes.index(name) for name in classes]]
     patient_classes = diagnosed(manifest, classes)
     diagnoses = states[:, [manifest.classes.index(name) for name in patient_classes]]
@@ -221,6 +222,11 @@ def _image_grid(image: Path | None) -> Grid | None:
 
         return series_grid(image)
     return open_volume(image).grid if image.name.endswith(VOLUME_SUFFIXES) else None
+
+
+def _without_exclusions(space: LabelSpace) -> LabelSpace:
+    """Exclusions hold in a voxel; a patient with PDAC may have a cyst as well (docs/decisions/0077)."""
+    return replace(space, classes=tuple(replace(label, excludes=()) for label in space.classes))
 
 
 def _mask_values(
