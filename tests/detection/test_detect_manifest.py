@@ -366,6 +366,11 @@ def test_a_file_that_changed_changes_the_fingerprint(tmp_path, file):
     assert fingerprint(task(tmp_path)) != before
 
 
+def test_values_that_numpy_counted_have_a_fingerprint_too(tmp_path):
+    counted = task(tmp_path, row__mask_values={np.uint8(1): ("pdac",)}, predictions__values={np.int64(1): "pdac"})
+    assert len(fingerprint(counted)) == 64
+
+
 def test_another_file_of_equal_size_and_time_changes_the_fingerprint(tmp_path):
     before = task(tmp_path)
     other = tmp_path / "other.nii.gz"
