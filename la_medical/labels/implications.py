@@ -26,16 +26,15 @@ def implied(targets: Targets, space: LabelSpace, *, level: str = "case") -> Targ
     never changed, so contradictory ones stay as they are (`contradictions` finds them).
     """
     filled = np.array(targets, copy=True)
-    for _ in range(len(space) + 1):
-        before = np.isnan(filled).sum()
+    before = -1
+    while (unknown := np.isnan(filled).sum()) != before:
+        before = unknown
         for label in space.classes:
             column = space.index(label.name)
             if label.union_of:
                 _fill_union(filled, column, [space.index(name) for name in label.union_of])
             for other in _excluded(label, space, level):
                 _fill_exclusion(filled, column, space.index(other))
-        if np.isnan(filled).sum() == before:
-            break
     return filled
 
 

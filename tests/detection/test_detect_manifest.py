@@ -324,6 +324,19 @@ def test_an_interrupted_run_goes_on_with_what_is_left(hospital, monkeypatch):
     assert begun == ["a", "b", "c", "b", "c"]
 
 
+def test_a_file_that_changes_while_it_is_read_is_said(hospital, monkeypatch):
+    hospital.add("a")
+
+    def replaced_behind_it(task):
+        case = work(task)
+        os.utime(hospital.root / "pred" / "a.nii.gz", ns=(1, 1))
+        return case
+
+    monkeypatch.setattr(cohort, "work", replaced_behind_it)
+    with pytest.raises(PredictionError, match="a: its files changed while they were read; run the command again"):
+        run(hospital)
+
+
 def task(folder, **changes):
     for name in ("image.nii.gz", "mask.nii.gz", "pred/a/pdac.nii.gz"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import json
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -55,6 +56,11 @@ def test_a_target_that_is_met_exactly_is_reached(folder):
     for target in ({"sensitivity": 0.8}, {"specificity": 0.6}):
         assert choose(folder, "pdac", **target).reached
     assert choose(folder, "pdac", sensitivity=0.8).wanted == {"sensitivity": 0.8}
+
+
+def test_a_point_that_was_not_reached_says_so(folder):
+    point = replace(choose(folder, "pdac", specificity=0.8), reached=False)
+    assert point.missed == "80% specificity cannot be reached on val; the saved point is the nearest and says so"
 
 
 def test_patients_without_a_prediction_are_counted(tmp_path):

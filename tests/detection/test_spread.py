@@ -1,6 +1,7 @@
 """Tasks over processes or a cluster: all are done, few are under way, and what goes wrong is said."""
 
 import os
+import sys
 import time
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -200,3 +201,11 @@ def test_a_cluster_that_is_not_there(monkeypatch, fault):
     with pytest.raises(InputError) as caught:
         list(spread(doubled, [1, 2], workers=None, scheduler="tcp://there:1"))
     assert str(caught.value) == f"no Dask scheduler at tcp://there:1 ({fault}); start one with `dask scheduler`"
+
+
+def test_a_scheduler_needs_dask(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(
+        InputError, match=r"^--scheduler needs the extra `la_medical\[cluster\]` \(dask, distributed\)$"
+    ):
+        next(spread(doubled, [1, 2], workers=1, scheduler="tcp://127.0.0.1:1"))

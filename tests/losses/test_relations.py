@@ -66,6 +66,11 @@ def test_relations_of_a_part_of_the_space_in_another_order():
     assert reordered.implied(torch.tensor([[NAN, NAN, NAN, 1.0]])).tolist() == [[1.0, 0.0, 0.0, 1.0]]
 
 
+def test_nothing_follows_without_relations():
+    targets = torch.tensor([[1.0, NAN]])
+    assert Relations(2).implied(targets) is targets
+
+
 def test_relations_refuse_what_cannot_be():
     with pytest.raises(InputError, match="there are only 2 classes"):
         Relations(2, excludes=[(0, 2)])

@@ -101,7 +101,7 @@ def test_each_candidate_is_a_segment_and_a_measured_finding(predicted: Path, tmp
 def test_points_and_the_series_table_choose(predicted: Path, tmp_path: Path) -> None:
     achieved = {name: proportion(9, 10).to_dict() for name in ("sensitivity", "specificity")}
     point = OperatingPoint("pdac", "all", "max_candidate", 0.7, 0.0, {"specificity": 0.9}, achieved, True,
-                           {"patients": [], "candidates_sha256": "", "split": "validation"}, Protocol().to_dict())  # fmt: skip
+                           {"patients": [], "candidates_sha256": "", "split": "val"}, Protocol().to_dict())  # fmt: skip
     write_point(point, tmp_path / "point.json")
     more = ("--operating-point", tmp_path / "point.json", "--series", predicted / "series.csv")
     first, second = report(predicted, tmp_path / "out", *more)
