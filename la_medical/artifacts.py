@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from la_medical.errors import InputError
+from la_medical.parsing import parse_json
 
 
 @contextmanager
@@ -52,10 +53,10 @@ def write_json(path: str | Path, content: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read JSON; raises `InputError` naming the file when it is missing or not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); write it again with the command that made it") from error
 
 

@@ -159,14 +159,10 @@ def _studies(server: Any, arguments: argparse.Namespace, limit: int | None) -> A
 
 
 def _study_column(path: Path) -> list[str]:
-    import pandas as pd
-
     from la_medical.errors import InputError
+    from la_medical.tables import read_table
 
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a CSV table ({error}); expected a column study_uid") from error
+    table = read_table(path)
     if "study_uid" not in table:
         raise InputError(f"{path}: no column study_uid; write the table with la-medical pacs query --out")
     return [uid for uid in table["study_uid"].drop_duplicates() if uid]

@@ -7,18 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from la_medical.errors import PredictionError
+from la_medical.tables import read_table
 
 
 def read_score_table(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, float]]]:
     """Classes in order, and case to class to score; raises `PredictionError` for anything but numbers from 0 to 1."""
-    import pandas as pd
-
     if not path.is_file():
         raise PredictionError(f"{path}: no such table of scores")
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, na_filter=False)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise PredictionError(f"{path}: cannot be read as {path.suffix[1:]} ({error})") from error
+    frame = read_table(path, PredictionError)
     columns = {name: str(name).split(".", 1)[1] for name in frame.columns if str(name).startswith(("prob.", "score."))}
     if "case_id" not in frame.columns or not columns:
         raise PredictionError(f"{path}: a table of scores has case_id and prob.<class> columns, has {list(frame)}")
@@ -29,7 +25,7 @@ def read_score_table(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, f
         raise PredictionError(f"{path}: case_id {frame['case_id'][frame['case_id'].duplicated()].iloc[0]!r} twice")
     try:
         scores = frame.rename(columns=columns)[list(columns.values())].replace("", np.nan).astype(np.float64)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise PredictionError(f"{path}: a score is no number ({error})") from error
     if ((scores < 0) | (scores > 1)).any(axis=None):
         raise PredictionError(f"{path}: scores outside 0..1; give probabilities")

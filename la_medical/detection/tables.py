@@ -11,6 +11,7 @@ import pandas as pd
 
 from la_medical.artifacts import read_json, sha256_of, write_json, written_whole
 from la_medical.errors import PredictionError
+from la_medical.tables import read_table
 
 SCHEMA_VERSION = 1
 TABLES = ("candidates", "lesions", "patients")
@@ -113,8 +114,5 @@ def read_candidates(path: str | Path) -> CandidatesFolder:
         known = hashes.get(file.name) if isinstance(hashes, dict) else None
         if not file.is_file() or sha256_of(file) != known:
             raise PredictionError(f"{file}: missing, or changed since `detect` wrote it; run `detect` again")
-        try:
-            frames[name] = pd.read_parquet(file)
-        except (ValueError, OSError) as error:
-            raise PredictionError(f"{file}: not Parquet ({error})") from error
+        frames[name] = read_table(file, PredictionError)
     return CandidatesFolder(folder, **frames, protocol=protocol, sha256=sha256_of(folder / "protocol.json"))

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from la_medical.errors import LabelError, PredictionError
+from la_medical.errors import LabelError, PredictionError, one_line
 from la_medical.labels.space import LabelSpace, packaged_label_spaces
+from la_medical.tables import read_table
 
 PROB_PREFIX = "prob."
 
@@ -28,8 +29,6 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     if "case_id" not in frame.columns or not classes:
         have = ", ".join(map(str, frame.columns[:6])) or "none"
         raise PredictionError(f"{path}: expected columns case_id and prob.<class>, found {have}")
-    if len(set(frame.columns)) < len(frame.columns):
-        raise PredictionError(f"{path}: a column stands twice; keep one")
     if frame.empty:
         raise PredictionError(f"{path}: no rows; run inference on the split that is to be evaluated")
     case_ids = frame["case_id"].astype(str)
@@ -79,16 +78,9 @@ def columns_by_class(predictions: pd.DataFrame, space: LabelSpace, *, named: str
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise PredictionError(f"{path}: no such predictions file; make it with the bundle's inference.yaml")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        if path.suffix == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig")
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise PredictionError(
-            f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})"
-        ) from error
-    raise PredictionError(f"{path}: predictions end in .csv or .parquet, this ends in {path.suffix!r}")
+    if path.suffix not in {".csv", ".parquet"}:
+        raise PredictionError(f"{path}: predictions end in .csv or .parquet, this ends in {path.suffix!r}")
+    return read_table(path, PredictionError)
 
 
 def _probabilities(column: pd.Series, case_ids: pd.Series, named: str) -> np.ndarray:
@@ -96,8 +88,9 @@ def _probabilities(column: pd.Series, case_ids: pd.Series, named: str) -> np.nda
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
         row = int(np.argmax(wrong))
+        held = one_line(str(column.iloc[row]), 40)
         raise PredictionError(
-            f"{named} holds {str(column.iloc[row])!r} for case_id {case_ids.iloc[row]!r} ({int(wrong.sum())} such in "
-            "all); expected a probability in 0..1 for every case"
+            f"{named} holds {held!r} for case_id {case_ids.iloc[row]!r} ({int(wrong.sum())} such in all); expected a "
+            "probability in 0..1 for every case"
         )
     return np.asarray(column.to_numpy(dtype=np.float64) if column.dtype == "float64" else column.astype(float))

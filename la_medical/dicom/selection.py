@@ -7,12 +7,12 @@ the UID, so that the choice is the same every time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from la_medical.dicom.phase import DEFAULT_ORDER, PHASES, UNKNOWN
 from la_medical.errors import InputError
+from la_medical.parsing import parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +73,13 @@ def _why_not(row: Mapping[str, Any], order: Sequence[str], min_slices: int) -> s
     """Why a series is not eligible, "" if it is."""
     if row["modality"] != "CT" or row["kind"] != "volume":
         return f"not a CT volume ({row['modality'] or 'no modality'}, {row['kind']})"
-    if int(row["readable"]) != 1:
+    if _whole(row, "readable") != 1:
         return f"cannot be read as a volume ({row['faults']})"
     if _NOT_ANATOMY & set(str(row["image_type"]).split("\\")):
         return "projection or screen image (ImageType)"
-    if int(row["slices"]) < min_slices:
-        return f"{int(row['slices'])} slices, fewer than {min_slices}"
+    slices = _whole(row, "slices")
+    if slices < min_slices:
+        return f"{slices} slices, fewer than {min_slices}"
     return "" if row["phase"] in order else f"phase {row['phase']} is not wanted"
 
 
@@ -89,7 +90,18 @@ def _why_behind(row: Mapping[str, Any], best: Mapping[str, Any]) -> str:
 
 
 def _step(row: Mapping[str, Any]) -> float:
-    return float(json.loads(row["spacing"])[2])
+    try:
+        return float(parse_json(row["spacing"])[2])
+    except (ValueError, TypeError, IndexError, KeyError) as error:
+        raise InputError(f"a readable volume has spacing {row['spacing']!r} in the series table; scan again") from error
+
+
+def _whole(row: Mapping[str, Any], column: str) -> int:
+    """A whole number of a row, which a table that was changed by hand may lack."""
+    try:
+        return int(row[column])
+    except (ValueError, TypeError) as error:
+        raise InputError(f"a series has {column} {row[column]!r} in the series table; scan again") from error
 
 
 def _rank(row: Mapping[str, Any], order: Sequence[str]) -> tuple[Any, ...]:
@@ -108,7 +120,7 @@ def select_series(
         min_slices: fewest slices of a series that is selected.
 
     Raises:
-        InputError: an unknown phase in `order`.
+        InputError: an unknown phase in `order`; a table that was changed by hand and lacks what decides.
     """
     rows = series_table.to_dict("records")
     mark_selected(rows, order, min_slices)

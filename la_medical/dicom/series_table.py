@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from la_medical.dicom.series_row import COLUMNS
 from la_medical.dicom.table_files import read_rows
 from la_medical.dicom.tree import walk
 from la_medical.errors import InputError
+from la_medical.parsing import parse_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ def series_files(
     if root is None:
         raise InputError("a series row's files lie below the scanned folder; give it as root")
     try:
-        names = [str(name) for name in json.loads(row["files"])]
+        names = [str(name) for name in parse_json(row["files"])]
         folder = str(row["folder"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("not a row of the series table: it has no list of files") from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from la_medical.artifacts import written_whole
 from la_medical.errors import InputError
+from la_medical.tables import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,19 +73,11 @@ def read_rows(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
     Raises:
         InputError: no such file, not CSV or Parquet, or columns missing.
     """
-    import pandas as pd
-
     path = Path(path)
     check_suffix(path)
     if not path.is_file():
         raise InputError(f"{path}: no such table; make it with `la-medical scan DICOM_ROOT --out {path.name}`")
-    try:
-        if path.suffix == ".csv":
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
-        else:
-            table = pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # pyarrow's and pandas' parsing errors are one of these
-        raise InputError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from error
+    table = read_table(path)
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise InputError(f"{path}: no column {missing[0]!r}; this is no table of `la-medical scan`")
@@ -95,9 +88,14 @@ def read_rows(path: str | Path, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _typed(column: Any, kind: str) -> Any:
+    import numpy as np
     import pandas as pd
 
     if kind == "text":
-        return column.fillna("").astype(str)
+        return column.astype("string").fillna("").astype(str)
     values = pd.to_numeric(column.replace("", None)) if column.dtype != float else column
-    return values.astype("Int64" if kind == "integer" else "float64")
+    if kind == "number":
+        return values.astype("float64")
+    if values.dtype == float and np.isinf(values).any():
+        raise OverflowError("an infinity among whole numbers")
+    return values.astype("Int64")

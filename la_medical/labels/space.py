@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from la_medical.errors import LabelError, one_line
+from la_medical.parsing import read_yaml, text_of
 from la_medical.resources import label_spaces_folder
 
 POSITIVE, NEGATIVE, UNCERTAIN = 1, 0, -1
@@ -167,9 +166,9 @@ class LabelSpace:
         """Read what `to_dict` or a label space file holds; raises `LabelError`."""
         try:
             space = LabelSpace(
-                name=str(content["name"]),
-                version=str(content.get("version", "1")),
-                excludes_hold=str(content.get("excludes_hold", "case")),
+                name=text_of(content["name"]),
+                version=text_of(content.get("version", "1")),
+                excludes_hold=text_of(content.get("excludes_hold", "case")),
                 classes=tuple(_class_from(entry) for entry in content["classes"]),
             )
         except LabelError:
@@ -192,11 +191,7 @@ class LabelSpace:
         if not path.is_file():
             have = ", ".join(packaged_label_spaces())
             raise LabelError(f"no label space {str(name)!r}; there are: {have}; or give a path that ends in .yaml")
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise LabelError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-        return LabelSpace.from_dict(content)
+        return LabelSpace.from_dict(read_yaml(path, LabelError))
 
 
 def packaged_label_spaces() -> list[str]:
@@ -211,15 +206,17 @@ def _class_from(entry: Mapping[str, Any] | str) -> LabelClass:
     if unknown:
         raise LabelError(f"class {entry.get('name')!r} has an unknown key {sorted(unknown)[0]!r} in its label space")
     return LabelClass(
-        name=str(entry["name"]),
-        display=str(entry.get("display", "")),
-        synonyms=_names(entry.get("synonyms", ())),
-        union_of=_names(entry.get("union_of", ())),
-        excludes=_names(entry.get("excludes", ())),
-        codes={scheme: (str(v), str(s), str(m)) for scheme, (v, s, m) in entry.get("codes", {}).items()},
+        name=text_of(entry["name"]),
+        display=text_of(entry.get("display") or ""),
+        synonyms=_names(entry.get("synonyms") or ()),
+        union_of=_names(entry.get("union_of") or ()),
+        excludes=_names(entry.get("excludes") or ()),
+        codes={
+            scheme: (text_of(v), text_of(s), text_of(m)) for scheme, (v, s, m) in (entry.get("codes") or {}).items()
+        },
     )
 
 
 def _names(value: Iterable[Any] | str) -> tuple[str, ...]:
     """A list of names; YAML's `synonyms: tumor` is a list of one, not of letters."""
-    return (value,) if isinstance(value, str) else tuple(map(str, value))
+    return (value,) if isinstance(value, str) else tuple(map(text_of, value))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from la_medical.errors import LabelError, ManifestError
+from la_medical.errors import InputError, LabelError, ManifestError
 from la_medical.labels.space import LabelClass, LabelSpace
 from la_medical.manifest.card import SourceCard
 from la_medical.manifest.table import (
@@ -26,6 +26,7 @@ from la_medical.manifest.table import (
     paths_leaving_root,
     read_manifest,
 )
+from la_medical.tables import column_names
 
 ORIGINAL_ID = "original_case_id"
 """Metadata column with the ID a source gave, where two sources gave the same one."""
@@ -139,15 +140,9 @@ def common_root(roots: Sequence[Path]) -> Path:
 
 def _label_columns(path: Path) -> list[str]:
     """Classes named in the head of a table; none where it cannot be read, which `read_manifest` then says."""
-    columns: list[str] = []
     try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet
-
-            columns = pyarrow.parquet.read_schema(path).names
-        elif path.suffix == ".csv":
-            columns = list(pd.read_csv(path, nrows=0, dtype=str, encoding="utf-8-sig").columns)
-    except (ValueError, OSError):  # pyarrow's and pandas's errors are ValueError or OSError
+        columns = column_names(path)
+    except InputError:
         return []
     return [name.removeprefix(LABEL_PREFIX) for name in columns if name.startswith(LABEL_PREFIX)]
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from la_medical.errors import ManifestError
+from la_medical.parsing import read_yaml, text_of
 from la_medical.resources import cards_folder
 
 
@@ -73,16 +72,16 @@ class SourceCard:
             )
         try:
             values = {
-                int(value): tuple([names] if isinstance(names, str) else map(str, names))
+                int(value): tuple([names] if isinstance(names, str) else map(text_of, names))
                 for value, names in (content.get("mask_values") or {}).items()
             }
             classes = content.get("classes") or ()
-            text = {key: str(content.get(key) or "").strip() for key in _TEXT_KEYS}
+            text = {key: text_of(content.get(key) or "").strip() for key in _TEXT_KEYS}
             return SourceCard(
                 name=name,
-                classes=(classes,) if isinstance(classes, str) else tuple(map(str, classes)),
+                classes=(classes,) if isinstance(classes, str) else tuple(map(text_of, classes)),
                 mask_values=values,
-                derived_from={str(k): str(v) for k, v in (content.get("derived_from") or {}).items()},
+                derived_from={str(k): text_of(v) for k, v in (content.get("derived_from") or {}).items()},
                 phantom=bool(content.get("phantom", False)),
                 **text,
             )
@@ -105,10 +104,10 @@ def load_card(source: str | Path) -> SourceCard:
     if not path.is_file():
         have = ", ".join(sorted(card.stem for card in cards_folder().glob("*.yaml")))
         raise ManifestError(f"no card for source {str(source)!r}; there are: {have}; or give a path that ends in .yaml")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml(path, ManifestError)
     if not isinstance(content, dict):
         raise ManifestError(f"{path}: a card is a mapping of keys to values, this holds {type(content).__name__}")
-    return SourceCard.from_dict(str(content.pop("name", None) or path.stem), content)
+    name = content.pop("name", None) or path.stem
+    if not isinstance(name, str):
+        raise ManifestError(f"{path}: name {name!r}; expected a text")
+    return SourceCard.from_dict(name, content)

@@ -6,12 +6,12 @@ holds a comma, a quote or a line end. Every field is text; an ID "NA", "007" or 
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pandas as pd
 
 from la_medical.errors import ManifestError
+from la_medical.tables import read_table
 
 _SPECIAL = r'[",\r\n]'
 
@@ -28,10 +28,7 @@ def read_table_file(path: Path) -> pd.DataFrame:
     check_table_suffix(path)
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest")
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
-    except (ValueError, OSError) as error:  # pyarrow's errors are ValueError or OSError
-        raise ManifestError(f"{path}: cannot be read as {path.suffix[1:]} ({' '.join(str(error).split())})") from error
+    return read_table(path, ManifestError)
 
 
 def write_table_file(table: pd.DataFrame, path: Path) -> None:
@@ -43,25 +40,6 @@ def write_table_file(table: pd.DataFrame, path: Path) -> None:
         _write_quoted(table, path)
     else:
         _write_plain(table, path)
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.csv as arrow_csv
-
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        names = next(csv.reader(stream), [])
-    repeated = [name for position, name in enumerate(names) if name in names[:position]]
-    if repeated:
-        raise ManifestError(f"{path}: two columns are called {repeated[0]!r}; keep one")
-    table = arrow_csv.read_csv(
-        path,
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-        ),
-        parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-    )
-    return table.to_pandas()
 
 
 def _needs_quotes(table: pd.DataFrame) -> bool:

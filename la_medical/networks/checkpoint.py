@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from la_medical.artifacts import write_json, written_whole
 from la_medical.errors import InputError
 from la_medical.labels.space import LabelSpace
 from la_medical.networks.torch_files import read_tensors
+from la_medical.parsing import parse_json
 
 FORMAT = "la_medical checkpoint"
 FORMAT_VERSION = 1
@@ -115,7 +115,7 @@ def _with_sidecar(path: Path, content: Any) -> Any:
     if not bare or not beside.is_file():
         return content
     try:
-        about = json.loads(beside.read_text(encoding="utf-8"))
+        about = parse_json(beside.read_text(encoding="utf-8"))
         expected = about["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{beside}: damaged; expected what `la-medical publish` wrote, copy it again") from error

@@ -5,7 +5,6 @@ Their values appear in no `repr`, no message and no log line.
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from la_medical.errors import PacsError
+from la_medical.parsing import parse_json
 
 USER, PASSWORD, TOKEN = "LA_MEDICAL_PACS_USER", "LA_MEDICAL_PACS_PASSWORD", "LA_MEDICAL_PACS_TOKEN"
 _FORMS = '{"user": "...", "password": "..."} or {"token": "..."}'
@@ -62,8 +62,10 @@ def _of_file(path: Path) -> dict[str, str]:
                 raise PacsError(
                     f"{path}: others may read this file (mode {stat.S_IMODE(about.st_mode):o}); run chmod 600 {path}"
                 )
-            content = json.loads(stream.read(65536))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+            content = parse_json(stream.read(65536))
+    except PacsError:
+        raise
+    except ValueError:
         raise PacsError(f"{path}: not JSON; expected {_FORMS}") from None  # the parser's message would quote the file
     known = isinstance(content, dict) and set(content) <= {"user", "password", "token"}
     if not known or not all(isinstance(value, str) for value in content.values()):

@@ -128,4 +128,4 @@ def test_a_table_that_is_no_parquet_though_its_hash_is_stated(tmp_path):
     file.write_text("case_id\n")
     hashes = json.loads((tmp_path / "protocol.json").read_text())["sha256"] | {file.name: sha256_of(file)}
     rewritten(tmp_path, sha256=hashes)
-    assert refusal(tmp_path).startswith(f"{file}: not Parquet (")
+    assert refusal(tmp_path).startswith(f"{file}: cannot be read as parquet (")

@@ -1,8 +1,9 @@
-"""The JSON beside a series table, when it is something else."""
+"""A series table and the JSON beside it, changed by hand."""
 
+import pandas as pd
 import pytest
 
-from la_medical.dicom.series import read_series_table
+from la_medical.dicom.series import read_series_table, select_series
 from la_medical.dicom.series_row import COLUMNS
 from la_medical.errors import InputError
 
@@ -20,3 +21,17 @@ def test_an_infinity_among_whole_numbers_is_refused_in_one_line(tmp_path):
     (tmp_path / "series.csv").write_text(",".join(COLUMNS) + "\n" + ",".join(row) + "\n")
     with pytest.raises(InputError, match="this is no table of `la-medical scan`"):
         read_series_table(tmp_path / "series.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("spacing", "word"), ("spacing", ""), ("spacing", "[1, 1]"), ("spacing", "[1, 1, null]"), ("spacing", "{}"),
+     ("readable", pd.NA), ("slices", pd.NA)],
+)  # fmt: skip
+def test_a_row_that_lacks_what_selection_needs_is_refused(column, value):
+    row = {"study_uid": "1", "modality": "CT", "kind": "volume", "readable": 1, "image_type": "", "slices": 20,
+           "phase": "unknown", "phase_evidence": "", "spacing": "[1, 1, 2.5]", "series_uid": "1",
+           "folder": "a"}  # fmt: skip
+    assert len(select_series(pd.DataFrame([row]))) == 1
+    with pytest.raises(InputError, match=rf"has {column} .* in the series table; scan again"):
+        select_series(pd.DataFrame([row | {column: value}]))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import io
 import json
 import random
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,9 @@ import yaml
 
 from la_medical.detection.operating_point import read_point
 from la_medical.detection.protocol import Protocol
+from la_medical.detection.score_table import read_score_table
 from la_medical.diagnosis.predictions import read_predictions
-from la_medical.dicom.series import read_series_table, series_files
+from la_medical.dicom.series import read_series_table, select_series, series_files
 from la_medical.dicom.series_row import COLUMNS
 from la_medical.errors import InputError
 from la_medical.labels import LabelSpace
@@ -136,12 +141,13 @@ POINT = {
 
 
 def series_table() -> str:
-    """Two rows; every text is a word, every number 1 or 2.5."""
+    """Two CT volumes; every other text is a word, every other number 1 or 2.5."""
     values = {"text": "word", "integer": "1", "number": "2.5"}
     rows = []
     for number in range(2):
         row = {name: values[kind] for name, kind in COLUMNS.items()}
         row |= {"series_uid": f"1.2.{number}", "folder": "a/b", "files": json.dumps(["1.dcm", "2.dcm"])}
+        row |= {"modality": "CT", "kind": "volume", "phase": "unknown", "spacing": "[0.7, 0.7, 2.5]"}
         rows.append(row)
     return pd.DataFrame(rows).to_csv(index=False)
 
@@ -149,6 +155,8 @@ def series_table() -> str:
 def check_series(table: Any) -> None:
     assert {str(table[name].dtype) for name, kind in COLUMNS.items() if kind == "number"} == {"float64"}
     assert {str(table[name].dtype) for name, kind in COLUMNS.items() if kind == "integer"} == {"Int64"}
+    with contextlib.suppress(InputError):
+        assert len(select_series(table, min_slices=1)) <= 2
     for _, row in table.iterrows():
         try:
             files = series_files(row, Path("root"))
@@ -192,12 +200,41 @@ def no_check(_: Any) -> None:
     """There is no rule beyond having been read."""
 
 
+def as_parquet(text: str) -> Callable[[Path, random.Random], Path]:
+    """The table of a CSV as Parquet, one of its columns of another type now and then."""
+    table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+
+    def write(path: Path, draw: random.Random) -> Path:
+        changed = table.copy()
+        if draw.random() < 0.5:
+            values = draw.choice(VALUES_OF_COLUMNS)
+            changed[draw.choice(list(table.columns))] = pd.Series([values] * len(table), dtype=object)
+        with contextlib.suppress(ValueError, TypeError):  # what Parquet cannot hold: the column stays as it was
+            changed.to_parquet(path)
+            return path
+        table.to_parquet(path)
+        return path
+
+    return write
+
+
+def check_scores(read: Any) -> None:
+    classes, scores = read
+    assert all(0 <= row[name] <= 1 or np.isnan(row[name]) for row in scores.values() for name in classes)
+
+
+VALUES_OF_COLUMNS = (
+    None, True, 1, -1, 2**62, 0.5, float("nan"), float("inf"), -float("inf"), b"\xff", "", "x", ["a"], {"a": 1},
+    pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-01", tz="UTC"), pd.Timedelta(1), datetime.date(2020, 1, 1),
+    Decimal("0.5"),
+)  # fmt: skip
+PREDICTIONS = "case_id,prob.pdac,prob.cyst\na1,0.25,1\na2,0,0.125\n007,1e-9,0.5\n"
 SPACES = label_spaces_folder()
 KINDS: dict[str, tuple[str, Callable[[Path, random.Random], Path], Callable[[Path], Any], Callable[[Any], None]]] = {
     "manifest": ("m.csv", write_manifest, read_manifest, check_manifest),
     "predictions": (
         "p.csv",
-        as_text("case_id,prob.pdac,prob.cyst\na1,0.25,1\na2,0,0.125\n007,1e-9,0.5\n"),
+        as_text(PREDICTIONS),
         read_predictions,
         check_predictions,
     ),
@@ -206,3 +243,11 @@ KINDS: dict[str, tuple[str, Callable[[Path, random.Random], Path], Callable[[Pat
     "card": ("card.yaml", as_yaml(cards_folder() / "msd_pancreas.yaml"), load_card, no_check),
     "series table": ("series.csv", as_text(SERIES), read_series_table, check_series),
 }  # fmt: skip
+TABLE_KINDS = {
+    "scores": ("s.csv", as_text(PREDICTIONS), read_score_table, check_scores),
+    "manifest in Parquet": ("m.parquet", as_parquet(MANIFEST), read_manifest, check_manifest),
+    "predictions in Parquet": ("p.parquet", as_parquet(PREDICTIONS), read_predictions, check_predictions),
+    "scores in Parquet": ("s.parquet", as_parquet(PREDICTIONS), read_score_table, check_scores),
+    "series table in Parquet": ("series.parquet", as_parquet(SERIES), read_series_table, check_series),
+}
+"""Kinds that are read by what reads the CSV of `KINDS`: damaged at random, not by coverage."""

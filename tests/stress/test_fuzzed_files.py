@@ -18,13 +18,13 @@ from la_medical.labels import LabelSpace
 from la_medical.manifest import load_card, read_manifest
 from la_medical.networks.checkpoint import load_checkpoint, save_checkpoint
 from tests.stress.counts import count, report
-from tests.stress.file_kinds import KINDS, check_manifest, replaced, write_manifest
+from tests.stress.file_kinds import KINDS, TABLE_KINDS, check_manifest, replaced, write_manifest
 from tests.stress.mutations import damaged
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *TABLE_KINDS])
 def test_a_damaged_file_is_refused_or_keeps_its_rules(tmp_path: Path, kind: str) -> None:
-    name, write, read, check = KINDS[kind]
+    name, write, read, check = (KINDS | TABLE_KINDS)[kind]
     outcomes: Counter[str] = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("error")

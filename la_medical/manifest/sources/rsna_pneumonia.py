@@ -8,7 +8,6 @@ images have no labels.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +18,7 @@ from la_medical.manifest.sources.official_tables import find_file, need_file, re
 from la_medical.manifest.sources.one_source import one_source
 from la_medical.manifest.sources.stated_labels import from_rows
 from la_medical.manifest.table import Manifest
+from la_medical.parsing import parse_json
 
 _CLASSES: dict[str, dict[str, int]] = {
     "Lung Opacity": {"pneumonia": 1, "lung_opacity": 1, "no_finding": 0},
@@ -89,7 +89,7 @@ def _nih_images(root: Path, images: pd.Series, mapping: str | Path | None) -> pd
     if path is None:
         return pd.Series("", index=images.index, dtype=str)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = parse_json(path.read_text(encoding="utf-8"))
         names = {str(entry["subset_img_id"]): str(entry["img_id"]) for entry in entries}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ManifestError(f"{path}: expected a list of entries with subset_img_id and img_id ({error!r})") from error

@@ -1,0 +1,113 @@
+"""Reading a table file that comes from outside, CSV or Parquet by suffix, as it stands."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from la_medical.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_ROW = 1 << 25
+"""Bytes of the longest row of a CSV: one series of a scan's table lists every file."""
+
+
+def read_table(path: Path, error: type[InputError] = InputError) -> pd.DataFrame:
+    """Read a table: CSV gives `str` columns only, in which an ID "NA", "007" or "1e5" stays itself.
+
+    CSV: UTF-8 (a byte order mark is accepted), comma, `\\n` or `\\r\\n` line ends, as many values in each row as there
+    are columns. Parquet: text, numbers, truth values and dates; where pages have checksums they are compared.
+
+    Raises:
+        InputError (or `error`): not such a file, two columns of one name, a column of bytes, lists or structures.
+    """
+    with _said(path, error):
+        return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+
+
+def column_names(path: Path, error: type[InputError] = InputError) -> list[str]:
+    """The names of a table's columns, from its head; raises as `read_table`."""
+    with _said(path, error):
+        if path.suffix == ".parquet":
+            from pyarrow import parquet
+
+            return list(parquet.read_schema(path).names)
+        return _head(path)
+
+
+@contextmanager
+def _said(path: Path, error: type[InputError]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as problem:  # pyarrow and pandas promise no kind of error for damaged bytes
+        said = one_line(f"{type(problem).__name__}: {problem}" if isinstance(problem, KeyError) else str(problem), 300)
+        raise error(f"{path}: cannot be read as {path.suffix[1:]} ({said})") from problem
+
+
+def _head(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        return next(csv.reader(stream), [])
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    names = _head(path)
+    _refuse_repeated(names)
+    uneven: list[Any] = []
+
+    def skipped(row: Any) -> str:
+        if not uneven:
+            uneven.append(row)
+        return "skip"
+
+    def read(*, threads: bool) -> pd.DataFrame:
+        return arrow_csv.read_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(block_size=LONGEST_ROW, use_threads=threads),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skipped),
+        ).to_pandas()
+
+    table = read(threads=True)
+    if not uneven:
+        return table
+    uneven.clear()
+    read(threads=False)  # which knows the numbers of its rows; pyarrow's own message would quote a row, IDs and all
+    first = uneven[0]
+    raise ValueError(
+        f"row {first.number - 1}: expected {first.expected_columns} values, got {first.actual_columns}; "
+        "put a text that holds a comma in quotes"
+    )
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    types = pa.types
+    refused = (types.is_nested, types.is_binary, types.is_large_binary, types.is_fixed_size_binary,
+               types.is_binary_view, types.is_duration, types.is_interval)  # fmt: skip
+    schema = parquet.read_schema(path)
+    _refuse_repeated(schema.names)
+    for column in schema:
+        kind: Any = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if any(is_kind(kind) for is_kind in refused):
+            raise ValueError(f"column {column.name!r} holds {kind}; expected text, numbers or dates")
+    table = parquet.read_table(path, page_checksum_verification=True)
+    table.validate(full=True)  # text that is not UTF-8 is not told otherwise, until something wants to see it
+    return table.to_pandas()
+
+
+def _refuse_repeated(names: list[str]) -> None:
+    repeated = [name for position, name in enumerate(names) if name in names[:position]]
+    if repeated:
+        raise ValueError(f"two columns are called {repeated[0]!r}; keep one")

@@ -1,0 +1,113 @@
+"""Table files from outside: read as they stand, or refused in one line."""
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from la_medical.errors import InputError, ManifestError
+from la_medical.tables import LONGEST_ROW, column_names, read_table
+
+
+def test_csv_is_text_as_it_stands(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes('\ufeffid,n,"a,b"\r\n007,1e5,NA\r\n"x\ny",,"say ""no"""\r\n'.encode())
+    assert read_table(path).to_dict("list") == {"id": ["007", "x\ny"], "n": ["1e5", ""], "a,b": ["NA", 'say "no"']}
+    assert set(read_table(path).dtypes.astype(str)) == {"str"}
+    assert column_names(path) == ["id", "n", "a,b"]
+
+
+def test_a_row_may_be_as_long_as_a_series_has_files(tmp_path):
+    long = "x" * (LONGEST_ROW // 4)
+    (tmp_path / "t.csv").write_text(f"id,files\n1,{long}\n2,b\n")
+    assert read_table(tmp_path / "t.csv")["files"].tolist() == [long, "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "Empty CSV file"),
+        (b"a,a\n1,2\n", "two columns are called 'a'; keep one"),
+        (b"a,b\n1,2,3\n1,2,3\n", "(row 1: expected 2 values, got 3; put a text that holds a comma in quotes)"),
+        (b'a,b\n"1\n2",2\n3,4\n5\n6\n', "(row 3: expected 2 values, got 1; "),
+        (b"a\n" + b"x\n" * 10_000 + b"\xff\n", "invalid UTF8"),
+        (b"\xff\n1\n", "'utf-8' codec can't decode"),
+    ],
+)
+def test_csv_that_is_refused(tmp_path, content, message):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(ManifestError) as caught:
+        read_table(path, ManifestError)
+    said = str(caught.value)
+    assert said.startswith(f"{path}: cannot be read as csv (")
+    assert message in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (pa.binary(), [b"\xff"]),
+        (pa.large_binary(), [b"a"]),
+        (pa.binary(1), [b"a"]),
+        (pa.binary_view(), [b"a"]),
+        (pa.list_(pa.int64()), [[1]]),
+        (pa.struct([("b", pa.int64())]), [{"b": 1}]),
+        (pa.duration("s"), [1]),
+        (pa.dictionary(pa.int8(), pa.binary()), [b"a"]),
+    ],
+    ids=str,
+)
+def test_parquet_columns_that_are_refused(tmp_path, kind, values):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"id": ["1"], "a": pa.array(values, kind)}), path)
+    with pytest.raises(
+        InputError, match=r"t\.parquet: cannot be read as parquet \(column 'a' holds .*; expected text, "
+    ):
+        read_table(path)
+
+
+def test_parquet_columns_that_are_read(tmp_path):
+    path = tmp_path / "t.parquet"
+    table = pd.DataFrame({"id": ["007"], "n": [1], "x": [0.5], "yes": [True], "when": [pd.Timestamp("2024-01-05")],
+                          "kind": pd.Categorical(["a"]), "label": pd.array([None], "Int8")})  # fmt: skip
+    table.to_parquet(path)
+    pd.testing.assert_frame_equal(read_table(path), table)
+    assert column_names(path) == list(table.columns)
+
+
+def test_checksums_of_pages_are_compared(tmp_path):
+    path = tmp_path / "t.parquet"
+    table = pa.table({"id": [f"case {number}" for number in range(100)]})
+    parquet.write_table(table, path, compression="none", use_dictionary=False, write_page_checksum=True)
+    assert read_table(path)["id"].iloc[-1] == "case 99"
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"case 57", b"case 58"))
+    with pytest.raises(InputError, match="checksum"):
+        read_table(path)
+
+
+def test_text_that_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"id": ["a", "case 57"]}), path, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"case 57", b"case \xff7"))
+    with pytest.raises(InputError, match=r"t\.parquet: cannot be read as parquet \(.*Invalid UTF8"):
+        read_table(path)
+
+
+def test_damaged_pandas_metadata_is_refused_in_one_line(tmp_path):
+    """pandas raises KeyError and TypeError for it, pyarrow NotImplementedError."""
+    path = tmp_path / "t.parquet"
+    for metadata, said in ((b"{}", "KeyError: "), (b"{", "Expecting property name")):
+        parquet.write_table(pa.table({"a": [1]}).replace_schema_metadata({b"pandas": metadata}), path)
+        with pytest.raises(InputError, match=rf"t\.parquet: cannot be read as parquet \({said}"):
+            read_table(path)
+
+
+def test_column_names_of_what_is_no_table(tmp_path):
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(ManifestError, match=r"t\.parquet: cannot be read as parquet \("):
+        column_names(tmp_path / "t.parquet", ManifestError)
+    with pytest.raises(InputError, match=r"t\.csv: cannot be read as csv \(.*No such file"):
+        column_names(tmp_path / "t.csv")
