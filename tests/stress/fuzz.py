@@ -20,12 +20,21 @@ import yaml
 with atheris.instrument_imports(include=["la_medical"]):
     from la_medical.detection.tables import read_candidates
     from la_medical.errors import InputError
-    from la_medical.resources import cards_folder, label_spaces_folder
+    from la_medical.labels import LabelSpace
+    from la_medical.resources import cards_folder
     from tests.stress.file_kinds import KINDS, POINT, replaced
+
+LESIONS = LabelSpace.load("pancreatic_ct").subset(["pdac", "cyst", "pannet", "tumour"])
+"""A label space with a union, exclusions and codes that is parsed in a few milliseconds."""
+TOKENS = (
+    "!!int ", "!!bool ", "!!set ", "&a ", "*a", "<<: ", "2001-13-45", "0x1F", "1:59:59", "? ", "- ", "[", "{",
+    "\\ud800", "|\n", "---\n", "9" * 5000, "[" * 2000,
+)  # fmt: skip
+"""What YAML and JSON read as something else than text, and what no value should hold."""
 
 STRUCTURED: dict[str, Callable[[], bytes]] = {
     "operating point": lambda: json.dumps(POINT).encode(),
-    "label space": (label_spaces_folder() / "pancreatic_ct.yaml").read_bytes,
+    "label space": lambda: yaml.safe_dump(LESIONS.to_dict(), sort_keys=False).encode(),
     "card": (cards_folder() / "msd_pancreas.yaml").read_bytes,
     "candidates": lambda: b'{"schema_version": 1, "classes": ["pdac"], "sha256": {"candidates.parquet": "00"}}',
 }
@@ -33,12 +42,22 @@ STRUCTURED: dict[str, Callable[[], bytes]] = {
 
 
 def changed(content: bytes, max_size: int, seed: int) -> bytes:
-    """Half of the time a value is replaced in what the file says, otherwise bytes as libFuzzer changes them."""
+    """One time in ten a token is put in; otherwise a value is replaced in what the file says, or bytes by libFuzzer."""
     draw = random.Random(seed)
+    if draw.random() < 0.1:
+        place = draw.randrange(len(content) + 1)
+        return (content[:place] + draw.choice(TOKENS).encode() + content[place:])[:max_size]
     if draw.random() < 0.5:
         try:
             return json.dumps(replaced(yaml.safe_load(content), draw)).encode()[:max_size]
-        except (yaml.YAMLError, ValueError, TypeError):  # no JSON that could be changed: then its bytes
+        except (
+            yaml.YAMLError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+        ):  # no JSON that could be changed: then its bytes
             pass
     return bytes(atheris.Mutate(content, max_size))
 
