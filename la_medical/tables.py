@@ -51,7 +51,7 @@ def _said(path: Path, error: type[InputError]) -> Iterator[None]:
 
 def _head(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        return next(csv.reader(stream), [])
+        return next((row for row in csv.reader(stream) if row), [])
 
 
 def _read_csv(path: Path) -> pd.DataFrame:

@@ -1,8 +1,12 @@
 """Table files from outside: read as they stand, or refused in one line."""
 
+import csv
+
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from la_medical.errors import InputError, ManifestError
@@ -15,6 +19,32 @@ def test_csv_is_text_as_it_stands(tmp_path):
     assert read_table(path).to_dict("list") == {"id": ["007", "x\ny"], "n": ["1e5", ""], "a,b": ["NA", 'say "no"']}
     assert set(read_table(path).dtypes.astype(str)) == {"str"}
     assert column_names(path) == ["id", "n", "a,b"]
+
+
+@pytest.mark.parametrize("head", ["", "\n\n", "\r\n", "\ufeff", "\ufeff\n"])
+@pytest.mark.parametrize("end", ["", "\n", "\n\n\n", "\r\n"])
+def test_blank_lines_before_and_after(tmp_path, head, end):
+    (tmp_path / "t.csv").write_text(f"{head}id,b\n007,1{end}", encoding="utf-8", newline="")
+    assert read_table(tmp_path / "t.csv").to_dict("list") == {"id": ["007"], "b": ["1"]}
+    assert column_names(tmp_path / "t.csv") == ["id", "b"]
+
+
+@given(
+    st.lists(
+        st.sampled_from(["a", "b", "007", ",", "\n", "\r", "\r\n", '"', '""', " ", "é", "\t", ";", "#"]), max_size=15
+    )
+)
+def test_a_csv_is_what_python_s_csv_reads_or_refused(tmp_path_factory, parts):
+    path = tmp_path_factory.getbasetemp() / "any.csv"
+    path.write_text("".join(parts), encoding="utf-8", newline="")
+    try:
+        table = read_table(path)
+    except InputError:
+        return
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.reader(stream) if row]
+    assert [list(table.columns), *table.to_numpy().tolist()] == rows
+    assert set(table.dtypes.astype(str)) == {"str"}
 
 
 def test_a_row_may_be_as_long_as_a_series_has_files(tmp_path):
