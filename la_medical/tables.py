@@ -96,13 +96,13 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     types = pa.types
     refused = (types.is_nested, types.is_binary, types.is_large_binary, types.is_fixed_size_binary,
                types.is_binary_view, types.is_duration, types.is_interval)  # fmt: skip
-    schema = parquet.read_schema(path)
-    _refuse_repeated(schema.names)
-    for column in schema:
-        kind: Any = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        if any(is_kind(kind) for is_kind in refused):
-            raise ValueError(f"column {column.name!r} holds {kind}; expected text, numbers or dates")
-    table = parquet.read_table(path, page_checksum_verification=True)
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        _refuse_repeated(file.schema_arrow.names)
+        for column in file.schema_arrow:
+            kind: Any = column.type.value_type if types.is_dictionary(column.type) else column.type
+            if any(is_kind(kind) for is_kind in refused):
+                raise ValueError(f"column {column.name!r} holds {kind}; expected text, numbers or dates")
+        table = file.read()  # and not `read_table`, which makes a column of a folder called `split=train`
     table.validate(full=True)  # text that is not UTF-8 is not told otherwise, until something wants to see it
     return table.to_pandas()
 

@@ -107,6 +107,14 @@ def test_parquet_columns_that_are_read(tmp_path):
     assert column_names(path) == list(table.columns)
 
 
+def test_the_folder_of_a_file_says_nothing(tmp_path):
+    """pandas and pyarrow take `split=train` for a column of all files in such a folder."""
+    path = tmp_path / "split=train" / "_t.parquet"
+    path.parent.mkdir()
+    pd.DataFrame({"id": ["1"], "split": ["val"]}).to_parquet(path)
+    assert read_table(path).to_dict("list") == {"id": ["1"], "split": ["val"]}
+
+
 def test_checksums_of_pages_are_compared(tmp_path):
     path = tmp_path / "t.parquet"
     table = pa.table({"id": [f"case {number}" for number in range(100)]})
