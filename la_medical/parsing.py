@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ DEEPEST = 50
 """Levels of lists and mappings inside each other; nothing that is read here has more than ten."""
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, *, halves: bool = False) -> Any:
     """The value of a JSON text.
 
     Raises `ValueError` for text that is not JSON, for more than `DEEPEST` levels, for whole numbers of more digits
-    than Python reads (4,300), and for half a character (`"\\ud800"`), which no file could hold.
+    than Python reads (4,300), and for half a character (`"\\ud800"`), which no file could hold; with `halves` it is
+    read, being how Python spells the name of a file that is not UTF-8.
     """
     try:
-        return _plain(json.loads(text))
+        return _plain(json.loads(text), halves=halves)
     except RecursionError:
         raise ValueError(f"more than {DEEPEST} levels of lists and objects") from None
 
@@ -30,11 +32,11 @@ def parse_yaml(text: str) -> Any:
     """The value of a YAML text that holds what JSON can hold, and dates.
 
     Raises `ValueError` as `parse_json`, and for tags (`!!int`), aliases (`*name`: a few lines of them are a list of
-    billions) and keys that stand twice.
+    billions) and keys that stand twice. A time of day is a text and not a number of base 60.
     """
     try:
         return _plain(yaml.load(text, Loader=_PlainLoader))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, OverflowError) as error:
         raise ValueError(str(error)) from error
     except RecursionError:
         raise ValueError(f"more than {DEEPEST} levels of lists and mappings") from None
@@ -71,8 +73,32 @@ class _PlainLoader(yaml.SafeLoader):
                 seen.add(key.value)
         return node
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        content = super().construct_mapping(node, deep=deep)
+        if len(content) < len(node.value):  # `1` and `01`
+            raise yaml.constructor.ConstructorError(None, None, "a key stands twice", node.start_mark)
+        return content
 
-def _plain(content: Any) -> Any:
+
+_INT, _FLOAT = "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in {_INT, _FLOAT}]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_PlainLoader.add_implicit_resolver(
+    _INT,
+    re.compile(r"(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+)$"),
+    list("-+0123456789"),
+)
+_PlainLoader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(r"(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?"
+               r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"),
+    list("-+0123456789."),
+)  # fmt: skip
+
+
+def _plain(content: Any, *, halves: bool = False) -> Any:
     """`content`; raises `ValueError` where it is too deep, or holds text that no file could hold."""
     waiting = [(content, 0)]
     while waiting:
@@ -80,7 +106,7 @@ def _plain(content: Any) -> Any:
         if depth > DEEPEST:
             raise ValueError(f"more than {DEEPEST} levels of lists and mappings")
         if isinstance(value, str):
-            value.encode()
+            value.encode(errors="surrogatepass" if halves else "strict")
         elif isinstance(value, int):
             str(value)  # too many digits: YAML's 0xfff...
         elif isinstance(value, dict):

@@ -37,7 +37,7 @@ def column_names(path: Path, error: type[InputError] = InputError) -> list[str]:
             from pyarrow import parquet
 
             return list(parquet.read_schema(path).names)
-        return _head(path)
+        return _head(path)[0]
 
 
 @contextmanager
@@ -49,21 +49,29 @@ def _said(path: Path, error: type[InputError]) -> Iterator[None]:
         raise error(f"{path}: cannot be read as {path.suffix[1:]} ({said})") from problem
 
 
-def _head(path: Path) -> list[str]:
+def _head(path: Path) -> tuple[list[str], bool]:
+    """The names of a CSV's columns, and whether any row follows."""
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        return next((row for row in csv.reader(stream) if row), [])
+        names = next((row for row in csv.reader(stream) if row), [])
+        return names, any(line.strip("\r\n") for line in stream)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
-    names = _head(path)
-    _refuse_repeated(names)
+    _refuse_open_quotes(path)
+    names, has_rows = _head(path)
+    if not any(names):
+        raise ValueError("it names no column")
+    _refuse_repeated([name for name in names if name])
+    if not has_rows:
+        return pd.DataFrame({name: pd.Series(dtype="str") for name in names if name})
     uneven: list[Any] = []
 
     def skipped(row: Any) -> str:
-        if not uneven:
+        if row.text.strip() and not uneven:
             uneven.append(row)
         return "skip"
 
@@ -78,15 +86,32 @@ def _read_csv(path: Path) -> pd.DataFrame:
         ).to_pandas()
 
     table = read(threads=True)
-    if not uneven:
-        return table
-    uneven.clear()
-    read(threads=False)  # which knows the numbers of its rows; pyarrow's own message would quote a row, IDs and all
-    first = uneven[0]
-    raise ValueError(
-        f"row {first.number - 1}: expected {first.expected_columns} values, got {first.actual_columns}; "
-        "put a text that holds a comma in quotes"
-    )
+    if uneven:
+        uneven.clear()
+        read(threads=False)  # which knows the numbers of its rows; pyarrow's own message would quote a row, IDs and all
+        number, expected, actual = uneven[0].number - 1, uneven[0].expected_columns, uneven[0].actual_columns
+        hint = "; put a text that holds a comma in quotes" if actual > expected else ""
+        raise ValueError(f"row {number}: expected {expected} values, got {actual}{hint}")
+    named = [bool(name) or bool((table.iloc[:, place] != "").any()) for place, name in enumerate(names)]
+    table = table.loc[:, named]  # a spreadsheet leaves commas behind the last column
+    _refuse_repeated(list(table.columns))
+    return table
+
+
+def _refuse_open_quotes(path: Path) -> None:
+    """pyarrow takes all that follows a quote without its end for one value, and says nothing of the rows in it."""
+    with path.open("rb") as stream:
+        if not any(b'"' in block for block in iter(lambda: stream.read(1 << 20), b"")):
+            return
+    before = csv.field_size_limit(LONGEST_ROW)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            for _ in csv.reader(stream, strict=True):
+                pass
+    except csv.Error as error:
+        raise ValueError(f"a quote that does not end, or ends inside a value: {error}") from error
+    finally:
+        csv.field_size_limit(before)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -45,6 +45,9 @@ def test_plain_values_are_read():
         ("a: &x b\nc: *x", TAG),
         ("&x [*x]", TAG),
         ("a: 1\na: 2", "'a' stands twice"),
+        ("{1: a, 01: b}", "a key stands twice"),
+        ("{yes: a, true: b}", "a key stands twice"),
+        ('a: "\\Uffffffff"', "too large"),
         ("- {b: {1: a, 1: b}}", "'1' stands twice"),
         ("a: [", "while parsing a flow node"),
         ("a\n---\nb", "expected a single document"),
@@ -77,6 +80,16 @@ def test_json_that_is_refused(text, message, tmp_path):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match=r"a\.json: not JSON \("):
         read_json(tmp_path / "a.json")
+
+
+def test_names_of_files_that_are_not_utf_8_are_read_where_they_may_be():
+    assert parse_json('["caf\\udce9.dcm"]', halves=True) == ["caf\udce9.dcm"]
+
+
+def test_times_of_day_are_texts():
+    text = "{a: 12:30, b: 1:59:59.5, c: 0x1F, d: 017, e: 1_000, f: -2.5e+3, g: .inf, h: 0b11, i: 08, j: 1e5}"
+    assert parse_yaml(text) == {"a": "12:30", "b": "1:59:59.5", "c": 31, "d": 15, "e": 1000, "f": -2500.0,
+                                "g": float("inf"), "h": 3, "i": "08", "j": "1e5"}  # fmt: skip
 
 
 def test_as_many_levels_as_are_read():

@@ -42,24 +42,49 @@ def test_a_csv_is_what_python_s_csv_reads_or_refused(tmp_path_factory, parts):
     except InputError:
         return
     with path.open(encoding="utf-8", newline="") as stream:
-        rows = [row for row in csv.reader(stream) if row]
-    assert [list(table.columns), *table.to_numpy().tolist()] == rows
+        names, *rows = [row for row in csv.reader(stream, strict=True) if row]
+    rows = [row for row in rows if len(row) == len(names)]  # a line of blanks is no row
+    kept = [place for place, name in enumerate(names) if name or any(row[place] for row in rows)]
+    assert [list(table.columns), *table.to_numpy().tolist()] == [
+        [row[place] for place in kept] for row in (names, *rows)
+    ]
+    assert set(table.dtypes.astype(str)) == {"str"}
+
+
+def test_what_spreadsheets_leave_behind_is_left_out(tmp_path):
+    (tmp_path / "t.csv").write_text('id,size,,\n007,5" cut,,\n   \nb,"say ""no""",,\n\t\n')
+    assert read_table(tmp_path / "t.csv").to_dict("list") == {"id": ["007", "b"], "size": ['5" cut', 'say "no"']}
+    (tmp_path / "t.csv").write_text(",id\n0,a\n1,b\n")
+    assert read_table(tmp_path / "t.csv").to_dict("list") == {"": ["0", "1"], "id": ["a", "b"]}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n\r\n"])
+def test_a_head_without_rows_is_an_empty_table(tmp_path, end):
+    (tmp_path / "t.csv").write_text(f"id,b{end}", newline="")
+    table = read_table(tmp_path / "t.csv")
+    assert list(table.columns) == ["id", "b"]
+    assert len(table) == 0
     assert set(table.dtypes.astype(str)) == {"str"}
 
 
 def test_a_row_may_be_as_long_as_a_series_has_files(tmp_path):
     long = "x" * (LONGEST_ROW // 4)
-    (tmp_path / "t.csv").write_text(f"id,files\n1,{long}\n2,b\n")
+    (tmp_path / "t.csv").write_text(f'id,files\n1,"{long}"\n2,b\n')
     assert read_table(tmp_path / "t.csv")["files"].tolist() == [long, "b"]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "Empty CSV file"),
+        (b"", "(it names no column)"),
+        (b"\n,,\n1,2,3\n", "(it names no column)"),
+        (b"a,,\n1,2,\n1,,2\n", "two columns are called ''; keep one"),
+        (b'a,b\n1,"2\n3,4\n', "a quote that does not end, or ends inside a value: unexpected end of data"),
+        (b'a,b\n"1\n2,"x"\n3,4\n', "a quote that does not end, or ends inside a value: "),
+        (b'a,"b\n1,2\n', "a quote that does not end, or ends inside a value: "),
         (b"a,a\n1,2\n", "two columns are called 'a'; keep one"),
         (b"a,b\n1,2,3\n1,2,3\n", "(row 1: expected 2 values, got 3; put a text that holds a comma in quotes)"),
-        (b'a,b\n"1\n2",2\n3,4\n5\n6\n', "(row 3: expected 2 values, got 1; "),
+        (b'a,b\n"1\n2",2\n3,4\n5\n6\n', "(row 3: expected 2 values, got 1)"),
         (b"a\n" + b"x\n" * 10_000 + b"\xff\n", "invalid UTF8"),
         (b"\xff\n1\n", "'utf-8' codec can't decode"),
     ],

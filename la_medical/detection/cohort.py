@@ -25,6 +25,7 @@ from la_medical.detection.protocol import Protocol
 from la_medical.detection.reference import CaseRow
 from la_medical.detection.spread import spread
 from la_medical.detection.tables import CANDIDATE_COLUMNS, LESION_COLUMNS, SCHEMA_VERSION, frame_of, write_tables
+from la_medical.detection.volumes import VOLUME_SUFFIXES
 from la_medical.errors import InputError, PredictionError
 from la_medical.progress import progress
 
@@ -203,6 +204,8 @@ def fingerprint(task: Task) -> str:
     source = task.predictions.source(row.case_id)
     files = [path for path in (source, row.mask, row.image) if path is not None]
     files += [entry for folder in files if folder.is_dir() for entry in sorted(folder.iterdir())]
+    if source is not None and task.predictions.form == "nnunet":
+        files += [source.with_suffix(suffix) for suffix in VOLUME_SUFFIXES]  # the segmentation that has the geometry
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.exists()]
     content = [
         la_medical.__version__, task.protocol.to_dict(), list(task.classes), task.predictions.form,

@@ -22,9 +22,14 @@ def whole_space(space: LabelSpace) -> LabelSpace:
 def lesion_classes(space: LabelSpace) -> set[str]:
     """Unions of findings and their members; empty where the space has none, and so does not say which are lesions.
 
-    A union of anatomy (the kidneys of both sides) is no lesion.
+    A union of anatomy (the kidneys of both sides) is no lesion, whether it is coded so itself or all its members are.
     """
-    unions = [label for label in whole_space(space).classes if label.union_of and not label.is_anatomy]
+    whole = whole_space(space)
+    unions = [
+        label
+        for label in whole.classes
+        if label.union_of and not label.is_anatomy and not all(whole[name].is_anatomy for name in label.union_of)
+    ]
     return {label.name for label in unions} | {member for label in unions for member in label.union_of}
 
 

@@ -92,7 +92,7 @@ def _why_behind(row: Mapping[str, Any], best: Mapping[str, Any]) -> str:
 def _step(row: Mapping[str, Any]) -> float:
     try:
         return float(parse_json(row["spacing"])[2])
-    except (ValueError, TypeError, IndexError, KeyError) as error:
+    except (ValueError, TypeError, IndexError, KeyError, OverflowError) as error:
         raise InputError(f"a readable volume has spacing {row['spacing']!r} in the series table; scan again") from error
 
 
@@ -100,7 +100,7 @@ def _whole(row: Mapping[str, Any], column: str) -> int:
     """A whole number of a row, which a table that was changed by hand may lack."""
     try:
         return int(row[column])
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"a series has {column} {row[column]!r} in the series table; scan again") from error
 
 

@@ -64,7 +64,7 @@ def series_files(
     if root is None:
         raise InputError("a series row's files lie below the scanned folder; give it as root")
     try:
-        names = [str(name) for name in parse_json(row["files"])]
+        names = [str(name) for name in parse_json(row["files"], halves=True)]
         folder = str(row["folder"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError("not a row of the series table: it has no list of files") from error

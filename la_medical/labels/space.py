@@ -207,7 +207,7 @@ def _class_from(entry: Mapping[str, Any] | str) -> LabelClass:
         raise LabelError(f"class {entry.get('name')!r} has an unknown key {sorted(unknown)[0]!r} in its label space")
     return LabelClass(
         name=text_of(entry["name"]),
-        display=text_of(entry.get("display") or ""),
+        display="" if entry.get("display") is None else text_of(entry["display"]),
         synonyms=_names(entry.get("synonyms") or ()),
         union_of=_names(entry.get("union_of") or ()),
         excludes=_names(entry.get("excludes") or ()),

@@ -72,9 +72,11 @@ class SourceCard:
             )
         try:
             values = {
-                int(value): tuple([names] if isinstance(names, str) else map(text_of, names))
+                _mask_value(value): tuple([names] if isinstance(names, str) else map(text_of, names))
                 for value, names in (content.get("mask_values") or {}).items()
             }
+            if len(values) < len(content.get("mask_values") or {}):
+                raise ValueError("a value of mask_values stands twice")
             classes = content.get("classes") or ()
             text = {key: text_of(content.get(key) or "").strip() for key in _TEXT_KEYS}
             return SourceCard(
@@ -89,6 +91,13 @@ class SourceCard:
             raise ManifestError(
                 f"card of {name}: {error}; see docs/reference/cards.md for what a card holds"
             ) from error
+
+
+def _mask_value(value: Any) -> int:
+    """A key of `mask_values`: a whole number, as text where it was a key of JSON."""
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError(f"mask value {value!r}; expected a whole number")
+    return int(value)
 
 
 _TEXT_KEYS = (
@@ -108,6 +117,7 @@ def load_card(source: str | Path) -> SourceCard:
     if not isinstance(content, dict):
         raise ManifestError(f"{path}: a card is a mapping of keys to values, this holds {type(content).__name__}")
     name = content.pop("name", None) or path.stem
-    if not isinstance(name, str):
-        raise ManifestError(f"{path}: name {name!r}; expected a text")
-    return SourceCard.from_dict(name, content)
+    try:
+        return SourceCard.from_dict(text_of(name), content)
+    except TypeError as error:
+        raise ManifestError(f"{path}: name: {error}") from error

@@ -21,7 +21,8 @@ from la_medical.detection.reference import CaseRow
 from la_medical.detection.tables import read_candidates
 from la_medical.detection.volumes import write_prediction
 from la_medical.errors import LabelError, PredictionError
-from la_medical.labels import LabelSpace
+from la_medical.labels import LabelClass, LabelSpace
+from la_medical.manifest import from_columns, write_manifest
 
 from .conftest import AFFINE, ELSEWHERE, LESION, SHAPE, as_slices
 
@@ -379,6 +380,16 @@ def test_a_file_that_changed_changes_the_fingerprint(tmp_path, file):
     assert fingerprint(task(tmp_path)) != before
 
 
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_the_segmentation_beside_nnu_net_s_file_is_in_its_fingerprint(tmp_path, suffix):
+    (tmp_path / "pred").mkdir()
+    (tmp_path / "pred" / "a.npz").touch()
+    changes = {"predictions__form": "nnunet"}
+    before = fingerprint(task(tmp_path, **changes))
+    (tmp_path / "pred" / f"a{suffix}").write_text("moved")
+    assert fingerprint(task(tmp_path, **changes)) != before
+
+
 def test_values_that_numpy_counted_have_a_fingerprint_too(tmp_path):
     counted = task(tmp_path, row__mask_values={np.uint8(1): ("pdac",)}, predictions__values={np.int64(1): "pdac"})
     assert len(fingerprint(counted)) == 64
@@ -447,3 +458,22 @@ def test_patients_of_a_cohort_by_the_unions_it_was_told_of(hospital, monkeypatch
     found = open_predictions(hospital.root / "pred").spelled(SPACE)
     detect(rows, found, ["pdac"], Protocol(), hospital.root / "bare", about={}, workers=1)
     assert list(told["unions"]) == []
+
+
+@pytest.mark.parametrize("name", ["cancer", "foo"])
+@pytest.mark.parametrize("told", [False, True])
+def test_lesions_of_a_manifest_s_own_classes_are_found(tmp_path, name, told):
+    """In the packaged space of the same name `cancer` is a spelling of `tumour`, and `foo` is unknown."""
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2:4, 2:4, 2:4] = 1
+    nibabel.save(nibabel.Nifti1Image(mask, AFFINE), tmp_path / "c.nii.gz")
+    columns = {"case_id": ["c"], "image": ["c.nii.gz"], "mask": ["c.nii.gz"], "split": ["test"], f"label.{name}": [1]}
+    own = LabelSpace("pancreatic_ct", (LabelClass(name),))
+    write_manifest(from_columns(columns, root=tmp_path, space=own), tmp_path / "m.csv", command="x")
+    write_prediction(tmp_path / "p" / "c.nii.gz", mask[None].astype(float), AFFINE, [name])
+    given = {1: name} if told else None
+    counts = detect_manifest(tmp_path / "p", tmp_path / "m.csv", tmp_path / "out", mask_values=given, workers=1)
+    assert counts["ok"] == 1
+    found = read_candidates(tmp_path / "out")
+    assert found.lesions["class"].tolist() == [name]
+    assert found.candidates["outcome"].tolist() == ["tp"]

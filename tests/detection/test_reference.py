@@ -16,7 +16,7 @@ from la_medical.detection.volumes import ProbabilityMap
 from la_medical.errors import GeometryError, ManifestError, PredictionError
 from la_medical.grid import Grid, resample
 from la_medical.labels import LabelClass, LabelSpace
-from la_medical.manifest import SourceCard, load_card, read_manifest
+from la_medical.manifest import SourceCard, from_columns, load_card, read_manifest
 
 SHAPE = (8, 7, 6)
 AFFINE = np.diag([0.5, 1.0, 2.0, 1.0])
@@ -113,6 +113,17 @@ def test_what_mask_values_mean(tmp_path):
     one = manifest(tmp_path, "\n".join(line.rsplit(",", 2)[0] for line in TEXT.splitlines()))
     assert one.classes == ("pdac",)
     assert values(one) == {1: ("pdac", "tumour")}
+
+
+@pytest.mark.parametrize("name", ["lesion", "cancer", "foo"])
+def test_a_manifest_s_own_classes_come_before_those_of_the_packaged_space_of_its_name(tmp_path, name):
+    """`lesion` and `cancer` are spellings of another class there."""
+    own = LabelSpace("pancreatic_ct", (LabelClass(name),))
+    columns = {"case_id": ["c"], "image": ["i.nii.gz"], "mask": ["c.nii.gz"], f"label.{name}": [1]}
+    save(tmp_path / "c.nii.gz", np.zeros(SHAPE, np.uint8))
+    table = from_columns(columns, root=tmp_path, space=own)
+    for given in (None, {1: name}):
+        assert case_rows(table, [name], uncertain="ignore", mask_values=given)[0].mask_values == {1: (name,)}
 
 
 def test_a_source_that_is_called_like_a_file_is_not_read(tmp_path):

@@ -44,6 +44,16 @@ def test_organs_of_two_sides_are_no_lesion():
     assert lesion_classes(LabelSpace.load("pancreatic_ct")) == {"pdac", "cyst", "pannet", "tumour"}
 
 
+def test_a_union_of_coded_organs_alone_is_no_lesion():
+    organ = {"category": ("91723000", "SCT", "Anatomical Structure")}
+    organs = (LabelClass("left", codes=organ), LabelClass("right", codes=organ))
+    findings = (LabelClass("pdac"), LabelClass("net"))
+    both = (LabelClass("kidney", union_of=("left", "right")), LabelClass("tumour", union_of=("pdac", "net")))
+    assert lesion_classes(LabelSpace("own", (*organs, *findings, *both))) == {"pdac", "net", "tumour"}
+    mixed = LabelClass("anything", union_of=("left", "pdac"))
+    assert lesion_classes(LabelSpace("own", (*organs, *findings, mixed))) == {"left", "pdac", "anything"}
+
+
 def test_members_are_read_in_place_of_unions_each_once():
     assert needed(["cyst", "tumour", "any_lesion"], UNIONS) == ["cyst", "pdac", "net"]
     assert needed(["cyst"], {}) == ["cyst"]

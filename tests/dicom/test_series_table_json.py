@@ -1,9 +1,12 @@
 """A series table and the JSON beside it, changed by hand."""
 
+import os
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from la_medical.dicom.series import read_series_table, select_series
+from la_medical.dicom.series import read_series_table, select_series, series_files
 from la_medical.dicom.series_row import COLUMNS
 from la_medical.errors import InputError
 
@@ -26,7 +29,7 @@ def test_an_infinity_among_whole_numbers_is_refused_in_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("column", "value"),
     [("spacing", "word"), ("spacing", ""), ("spacing", "[1, 1]"), ("spacing", "[1, 1, null]"), ("spacing", "{}"),
-     ("readable", pd.NA), ("slices", pd.NA)],
+     ("spacing", "[1, 1, 1" + "0" * 400 + "]"), ("readable", pd.NA), ("slices", pd.NA)],
 )  # fmt: skip
 def test_a_row_that_lacks_what_selection_needs_is_refused(column, value):
     row = {"study_uid": "1", "modality": "CT", "kind": "volume", "readable": 1, "image_type": "", "slices": 20,
@@ -35,3 +38,9 @@ def test_a_row_that_lacks_what_selection_needs_is_refused(column, value):
     assert len(select_series(pd.DataFrame([row]))) == 1
     with pytest.raises(InputError, match=rf"has {column} .* in the series table; scan again"):
         select_series(pd.DataFrame([row | {column: value}]))
+
+
+def test_names_of_files_that_are_not_utf_8_are_found_again():
+    row = {"folder": "a", "files": '["caf\\udce9.dcm"]'}
+    (path,) = series_files(row, Path("root"))
+    assert os.fsencode(path) == b"root/a/caf\xe9.dcm"

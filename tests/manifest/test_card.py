@@ -52,6 +52,13 @@ def test_what_is_known_to_be_inside_what():
         ("mask_values: {one: [pdac]}", "docs/reference/cards.md"),
         ("mask_values: [1]", "docs/reference/cards.md"),
         ("classes: 3", "docs/reference/cards.md"),
+        ("mask_values: {.inf: pdac}", "mask value inf; expected a whole number"),
+        ("mask_values: {1.7: pdac}", r"mask value 1\.7; expected a whole number"),
+        ("mask_values: {yes: pdac}", "mask value True; expected a whole number"),
+        ("mask_values: {1: pdac, 01: cyst}", "a key stands twice"),
+        ("mask_values: {1: pdac, '01': cyst}", "a value of mask_values stands twice"),
+        ("name: [ward]", r"name: expected a text, this is \['ward'\]"),
+        ("licence: [CC0]", "expected a text, this is"),
     ],
 )
 def test_what_is_no_card_is_refused(tmp_path, text, message):
