@@ -94,7 +94,7 @@ def _from_table(
 
 
 def _without_prediction(result: CaseResult, kind: str, problem: str, reference: Reference) -> None:
-    result.update(prediction=kind, problem=problem, scores={}, candidates=[])
+    result.update(prediction=kind, problem=problem, scores={}, candidates=[], resampled="")
     result["lesions"] = _unfound(row_id=result["case_id"], reference=reference, found=False)
 
 

@@ -20,6 +20,7 @@ from la_medical.statistics.paired_tests import (
     noninferiority,
     paired_proportions,
 )
+from la_medical.tables import read_table
 
 PATIENT = ["source", "patient_id", "split"]
 
@@ -70,7 +71,7 @@ def compare(
         "b": {"name": Path(b).name, "sha256": sha256_of(Path(b) / "metrics.json")},
         "difference": "a minus b",
         "endpoints": len(found),
-        "patients": len(first[PATIENT].drop_duplicates()),
+        "patients": len(first.loc[first["class"].isin(names), PATIENT].drop_duplicates()),
         "settings": {"bootstraps": bootstraps, "seed": seed, "confidence": confidence, "margin": margin},
         "protocols_differ_in": differing,
         "classes": classes,
@@ -85,10 +86,11 @@ def write_comparison(content: dict[str, Any], out: str | Path) -> None:
 def _read(folder: Path) -> pd.DataFrame:
     if not (folder / "metrics.json").is_file() or not (folder / "patients.parquet").is_file():
         raise PredictionError(f"{folder}: no metrics.json and patients.parquet; make them with `la-medical evaluate`")
-    stated = read_object(folder / "metrics.json").get("files", {}).get("patients.parquet")
+    files = read_object(folder / "metrics.json").get("files")
+    stated = files.get("patients.parquet") if isinstance(files, dict) else None
     if stated != sha256_of(folder / "patients.parquet"):
         raise PredictionError(f"{folder}/patients.parquet changed after `evaluate` wrote it; run `evaluate` again")
-    return pd.read_parquet(folder / "patients.parquet")
+    return read_table(folder / "patients.parquet", PredictionError)
 
 
 def _paired(one: pd.DataFrame, other: pd.DataFrame, name: str, a: Path, b: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -108,6 +110,8 @@ def _paired(one: pd.DataFrame, other: pd.DataFrame, name: str, a: Path, b: Path)
 def _differing(a: Path, b: Path) -> dict[str, list[Any]]:
     """Settings of `detect` that the two sides do not share: setting to its value for `a` and `b`."""
     mine, theirs = (read_object(folder / "metrics.json").get("protocol", {}) for folder in (a, b))
+    if not isinstance(mine, dict) or not isinstance(theirs, dict):
+        raise PredictionError(f"{a} or {b}: metrics.json has no protocol; make it again with `la-medical evaluate`")
     return {
         key: [mine.get(key), theirs.get(key)] for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)
     }

@@ -7,6 +7,7 @@ channel a region and none for the background. The `.pkl` beside it is never open
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from la_medical.artifacts import sha256_of
 from la_medical.detection.volumes import VOLUME_SUFFIXES, ProbabilityMap, as_probabilities, open_volume
-from la_medical.errors import GeometryError, InputError, PredictionError
+from la_medical.errors import GeometryError, InputError, PredictionError, one_line
 from la_medical.grid import Grid
 
 MEMBER = "probabilities.npy"
@@ -108,8 +109,9 @@ def _maps(path: Path, count: int, grid: Grid) -> Iterator[NDArray[Any]]:
         raise
     except KeyError as error:
         raise PredictionError(f"{path}: holds no array `probabilities`; expected what nnU-Net writes") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise PredictionError(f"{path}: cannot be read as .npz ({error}); write it again") from error
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError) as error:
+        said = one_line(str(error), 300)  # a RuntimeError is an archive that is encrypted or packed in some other way
+        raise PredictionError(f"{path}: cannot be read as .npz ({said}); write it again") from error
 
 
 def _header(stream: IO[bytes], path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:

@@ -98,9 +98,9 @@ def case_rows(
 def diagnosed(manifest: Manifest, evaluated: Sequence[str]) -> list[str]:
     """Classes that say what a patient has: the evaluated ones and every other lesion class the manifest labels.
 
-    Where the label space does not say which classes are lesions, all of them.
+    An organ that is evaluated counts too: then no patient is a `normal` control.
     """
-    lesions = lesion_classes(manifest.space) or set(manifest.classes)
+    lesions = lesion_classes(manifest.space)
     return [name for name in manifest.classes if name in lesions or name in evaluated]
 
 

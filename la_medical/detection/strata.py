@@ -55,7 +55,8 @@ def by_column(
 def age_band(ages: pd.Series) -> NDArray[Any]:
     """Ten-year bands of ages in years (`63`, `063Y` as in DICOM, months and days too); "unknown" otherwise."""
     parts = ages.astype(str).str.extract(r"^\s*(\d+(?:\.\d+)?)\s*([YMWD]?)\s*$")
-    years = pd.to_numeric(parts[0]) / parts[1].map({"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25})
+    a_year = parts[1].map({"": 1, "Y": 1, "M": 12, "W": 52.18, "D": 365.25}).astype(float)  # of nobody it is text
+    years = pd.to_numeric(parts[0]) / a_year
     bands = np.full(len(ages), "unknown")
     for low, high, name in AGE_BANDS:
         bands[((years >= low) & (years < high)).to_numpy()] = name

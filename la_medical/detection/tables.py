@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from la_medical.artifacts import read_json, sha256_of, write_json, written_whole
+from la_medical.detection.protocol import Protocol
 from la_medical.errors import PredictionError
 from la_medical.tables import read_table
 
@@ -106,8 +107,10 @@ def read_candidates(path: str | Path) -> CandidatesFolder:
     if not isinstance(protocol, dict) or protocol.get("schema_version") != SCHEMA_VERSION:
         raise PredictionError(f"{folder}/protocol.json: expected schema version {SCHEMA_VERSION}; run `detect` again")
     classes, hashes = protocol.get("classes"), protocol.get("sha256")
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+    if not _names(classes):
         raise PredictionError(f"{folder}/protocol.json: `classes` is no list of names; run `detect` again")
+    if (wrong := _wrong(protocol)) is not None:
+        raise PredictionError(f"{folder}/protocol.json: `{wrong}` is damaged or missing; run `detect` again")
     frames = {}
     for name in TABLES:
         file = folder / f"{name}.parquet"
@@ -116,3 +119,31 @@ def read_candidates(path: str | Path) -> CandidatesFolder:
             raise PredictionError(f"{file}: missing, or changed since `detect` wrote it; run `detect` again")
         frames[name] = read_table(file, PredictionError)
     return CandidatesFolder(folder, **frames, protocol=protocol, sha256=sha256_of(folder / "protocol.json"))
+
+
+def _wrong(protocol: Mapping[str, Any]) -> str | None:
+    """The first entry of `protocol.json` that is not what `detect` writes, as far as anybody reads it."""
+    kinds: dict[str, type] = {
+        "prediction_form": str, "positive_rule": str, "patients_known": bool, "phantom": bool, "resampled": dict,
+        "reference_problems": dict,
+    }  # fmt: skip
+    wrong = next((name for name, kind in kinds.items() if not isinstance(protocol.get(name), kind)), None)
+    if wrong is not None:
+        return wrong
+    try:
+        Protocol.from_dict(protocol["protocol"])
+    except (PredictionError, KeyError, TypeError):
+        return "protocol"
+    manifest, cases = protocol.get("manifest"), protocol.get("cases", {"missing": [], "failed": []})
+    unions, patient_classes = protocol.get("unions", {}), protocol.get("reference_classes", [])
+    if not isinstance(manifest, dict) or not all(isinstance(manifest.get(key), str) for key in ("name", "sha256")):
+        return "manifest"
+    if not isinstance(cases, dict) or not all(_names(cases.get(key)) for key in ("missing", "failed")):
+        return "cases"
+    if not isinstance(unions, dict) or not all(map(_names, unions.values())):
+        return "unions"
+    return None if _names(patient_classes) else "reference_classes"
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)

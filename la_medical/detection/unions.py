@@ -15,22 +15,31 @@ Maps = Iterator[tuple[str, ProbabilityMap]]
 
 
 def whole_space(space: LabelSpace) -> LabelSpace:
-    """The packaged space of this name: a manifest's own has lost the unions whose members it does not label."""
-    return LabelSpace.load(space.name) if space.name in packaged_label_spaces() else space
+    """The packaged space of this name: a manifest's own has lost the unions whose members it does not label.
+
+    The manifest's own where it has a class, or a spelling of one, that the packaged space takes for something else.
+    """
+    if space.name not in packaged_label_spaces():
+        return space
+    packaged = LabelSpace.load(space.name)
+    same = all(packaged.find(text) == label.name for label in space.classes for text in (label.name, *label.synonyms))
+    return packaged if same else space
 
 
 def lesion_classes(space: LabelSpace) -> set[str]:
-    """Unions of findings and their members; empty where the space has none, and so does not say which are lesions.
+    """Unions of findings and their members; every class that is no anatomy where the space has no such union.
 
     A union of anatomy (the kidneys of both sides) is no lesion, whether it is coded so itself or all its members are.
     """
     whole = whole_space(space)
-    unions = [
+    organs = [
         label
         for label in whole.classes
-        if label.union_of and not label.is_anatomy and not all(whole[name].is_anatomy for name in label.union_of)
+        if label.is_anatomy or (label.union_of and all(whole[name].is_anatomy for name in label.union_of))
     ]
-    return {label.name for label in unions} | {member for label in unions for member in label.union_of}
+    unions = [label for label in whole.classes if label.union_of and label not in organs]
+    found = {label.name for label in unions} | {member for label in unions for member in label.union_of}
+    return found or {label.name for label in whole.classes if label not in organs}
 
 
 def needed(wanted: Sequence[str], unions: Mapping[str, Sequence[str]]) -> list[str]:

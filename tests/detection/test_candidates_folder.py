@@ -8,10 +8,19 @@ import pyarrow.parquet
 import pytest
 
 from la_medical.artifacts import sha256_of
+from la_medical.detection.protocol import Protocol
 from la_medical.detection.tables import CANDIDATE_COLUMNS, LESION_COLUMNS, frame_of, read_candidates, write_tables
 from la_medical.errors import PredictionError
 
 ROW = {"case_id": "a", "class": "pdac", "rank": 1, "confidence": 0.5, "matched": True, "reference_id": None}
+
+
+ABOUT = {
+    "schema_version": 1, "classes": ["pdac", "cyst"], "protocol": Protocol().to_dict(), "prediction_form": "channels",
+    "manifest": {"name": "m.csv", "sha256": "0"}, "patients_known": True, "phantom": False, "resampled": {},
+    "reference_problems": {}, "positive_rule": "score >= threshold", "cases": {"missing": [], "failed": ["a"]},
+    "unions": {"tumour": ["pdac", "cyst"]}, "reference_classes": ["pdac", "cyst"],
+}  # fmt: skip
 
 
 def written(folder):
@@ -20,7 +29,7 @@ def written(folder):
         "lesions": frame_of([], LESION_COLUMNS),
         "patients": pd.DataFrame({"patient_id": ["p"]}),
     }
-    write_tables(folder, tables, {"schema_version": 1, "classes": ["pdac", "cyst"]})
+    write_tables(folder, tables, ABOUT)
     return folder
 
 
@@ -74,7 +83,7 @@ def test_the_index_of_a_table_is_not_written(tmp_path):
         "lesions": frame_of([], LESION_COLUMNS),
         "patients": pd.DataFrame({"patient_id": ["p", "q"]}).iloc[[1, 0]],
     }
-    write_tables(tmp_path, tables, {"schema_version": 1, "classes": ["pdac"]})
+    write_tables(tmp_path, tables, ABOUT)
     for name in tables:
         written_columns = pyarrow.parquet.read_schema(tmp_path / f"{name}.parquet").names
         assert written_columns == list(tables[name].columns)
@@ -99,6 +108,29 @@ def test_a_folder_that_detect_did_not_write(tmp_path):
 def test_a_protocol_of_another_kind(tmp_path, changes, said):
     rewritten(written(tmp_path), **changes)
     assert refusal(tmp_path) == f"{tmp_path}/protocol.json: {said}"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("prediction_form", ["-", None, 3]), ("positive_rule", ["-", []]), ("patients_known", ["-", None, "yes"]),
+        ("phantom", ["-", 0]), ("resampled", ["-", [], None]), ("reference_problems", ["-", [], "x"]),
+        ("protocol", ["-", None, [], {"threshold": "x"}, {"threshold": 0}, {"unknown": 1}, {"match": []}]),
+        ("manifest", ["-", None, [], {}, {"name": "m.csv"}, {"sha256": "0"}, {"name": "m.csv", "sha256": None}]),
+        ("cases", [None, [], {}, {"missing": []}, {"failed": []}, {"missing": [], "failed": [3]}, {"missing": "a"}]),
+        ("unions", [None, [], {"tumour": "pdac"}, {"tumour": [1]}]),
+        ("reference_classes", [None, "pdac", [None]]),
+    ],
+)  # fmt: skip
+def test_an_entry_of_the_protocol_that_is_damaged(tmp_path, name, values):
+    for value in values:
+        rewritten(written(tmp_path), **{name: value})
+        assert refusal(tmp_path) == f"{tmp_path}/protocol.json: `{name}` is damaged or missing; run `detect` again"
+
+
+def test_entries_that_older_folders_lack(tmp_path):
+    rewritten(written(tmp_path), cases="-", unions="-", reference_classes="-")
+    assert read_candidates(tmp_path).classes == ("pdac", "cyst")
 
 
 def test_a_protocol_that_is_no_object(tmp_path):

@@ -128,6 +128,9 @@ def test_classes_of_both_in_the_order_of_the_first_and_all_patients_counted_once
     content = compare(a, b, bootstraps=20)
     assert list(content["classes"]) == ["cyst", "pdac"]
     assert (content["patients"], content["endpoints"]) == (12, 10)
+    more = patients("a", "net").assign(patient_id=[f"only for net {number}" for number in range(12)])
+    wider = write(tmp_path / "wider", pd.concat([more, patients("a")]))
+    assert compare(wider, b, bootstraps=20)["patients"] == compare(b, wider, bootstraps=20)["patients"] == 12
     with pytest.raises(PredictionError) as caught:
         compare(write(tmp_path / "c", patients("a", "net")), b)
     assert str(caught.value) == f"{tmp_path / 'c'} and {b} have no class in common"
@@ -159,6 +162,13 @@ def test_folders_that_cannot_be_compared(tmp_path):
     unstated = write(tmp_path / "unstated", patients("b"))
     (unstated / "metrics.json").write_text("{}")
     assert refused(a, unstated).startswith(f"{unstated}/patients.parquet changed")
+    (unstated / "metrics.json").write_text('{"files": []}')
+    assert refused(a, unstated).startswith(f"{unstated}/patients.parquet changed")
+    for protocol in (None, [], 3, "x"):
+        odd = write(tmp_path / f"odd {protocol}", patients("b"), protocol)
+        for pair in ((a, odd), (odd, a)):
+            said = f"{pair[0]} or {pair[1]}: metrics.json has no protocol; make it again with `la-medical evaluate`"
+            assert refused(*pair) == said
     (unstated / "metrics.json").unlink()
     missing = f"{unstated}: no metrics.json and patients.parquet; make them with `la-medical evaluate`"
     assert refused(a, unstated) == missing

@@ -414,6 +414,21 @@ def test_volumes_that_were_resampled_are_listed(hospital):
     assert content["resampled"] == {"a": "shape 48x24x10 against 24x24x10"}
 
 
+def test_a_case_that_failed_after_it_was_resampled_is_not_listed(hospital):
+    hospital.add("a", lesion=LESION, pdac={LESION: 0.5})
+    hospital.add("b")
+    finer = AFFINE @ np.diag([0.5, 1, 1, 1])
+    path = hospital.root / "pred" / "a.nii.gz"
+    write_prediction(path, np.zeros((2, 2 * SHAPE[0], *SHAPE[1:])), finer, ["pdac", "cyst"])
+    written = nibabel.load(path)
+    values = np.zeros(written.shape, np.float32)
+    values[..., 1] = 5  # of the second class, once the map of the first was resampled
+    nibabel.save(nibabel.Nifti1Image(values, finer, written.header), path)
+    counts, content = run(hospital, protocol=Protocol(resample=True, missing="exclude"))
+    assert counts["failed"] == 1
+    assert content["resampled"] == {}
+
+
 def test_a_checkpoint_of_other_settings_is_not_used(hospital, monkeypatch):
     hospital.add("a", pdac={LESION: 0.15})
     done = []

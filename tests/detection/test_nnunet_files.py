@@ -159,6 +159,31 @@ def test_what_is_no_file_of_probabilities(tmp_path):
     assert failure(whole) == f"{whole}: the file ends early; write it again"
 
 
+def test_archives_of_other_kinds(tmp_path):
+    """Encrypted, packed in an unknown way, damaged LZMA, and a header that is one long text."""
+    path = tmp_path / "a.npz"
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr(MEMBER, b"x" * 4000)
+        content = bytearray(path.read_bytes())
+        if method == zipfile.ZIP_LZMA:
+            content[60:70] = b"\xff" * 10
+            path.write_bytes(content)
+            assert failure(path).startswith(f"{path}: cannot be read as .npz (")
+            continue
+        central = content.index(b"PK\x01\x02")
+        for offset, value, said in ((8, 1, "is encrypted"), (10, 77, "compression method is not supported")):
+            changed = bytearray(content)
+            changed[central + offset] = changed[offset - 2] = value
+            path.write_bytes(changed)
+            assert failure(path).startswith(f"{path}: cannot be read as .npz (")
+            assert said in failure(path)
+    header = repr({"descr": "x" * 9000, "fortran_order": False, "shape": (3, 10, 10, 10)}).encode() + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(MEMBER, b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    assert len(failure(path)) < 500 + len(str(path))
+
+
 def test_values_that_are_no_probabilities_name_the_class(tmp_path):
     path = written(tmp_path, maps_of(classes()) * 3)
     assert failure(path).startswith(f"{path} (pdac): values from 0.6 to 1.8 where probabilities 0 to 1")

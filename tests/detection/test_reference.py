@@ -92,7 +92,9 @@ def test_classes_that_say_what_a_patient_has(tmp_path):
     assert diagnosed(table, ["cyst"]) == ["pdac", "cyst"]
     assert diagnosed(table, ["liver"]) == ["pdac", "cyst", "liver"]
     own = replace(table, space=LabelSpace("own", table.space.classes))
-    assert diagnosed(own, ["cyst"]) == ["pdac", "cyst", "liver"]  # nothing says which are lesions
+    assert diagnosed(own, ["cyst"]) == ["pdac", "cyst"]  # the code of the liver says that it is anatomy
+    uncoded = tuple(replace(label, codes={}) for label in own.space.classes)
+    assert diagnosed(replace(own, space=LabelSpace("own", uncoded)), ["cyst"]) == ["pdac", "cyst", "liver"]
 
 
 def values(table, source="other", given=None):

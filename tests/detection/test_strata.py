@@ -24,6 +24,10 @@ def test_sensitivity_and_specificity_for_each_value_of_a_column():
     ]
 
 
+def test_ages_of_nobody():
+    assert age_band(pd.Series([], dtype=str)).tolist() == []
+
+
 def test_ages_are_banded():
     table = pd.DataFrame({"age": ["64", "", "061Y", "39"], "sex": ["a", "b", "c", "d"]})
     truth, called = np.array([1, 1, 1, 1], bool), np.array([1, 0, 0, 1], bool)

@@ -29,6 +29,15 @@ def test_the_packaged_space_of_a_name_stands_for_what_a_manifest_left_of_it():
     assert whole_space(own) is own
 
 
+@pytest.mark.parametrize(
+    "label", [LabelClass("ipmn"), LabelClass("metastasis"), LabelClass("pdac", synonyms=("tumor",))]
+)
+def test_a_space_with_other_classes_than_the_packaged_one_of_its_name_stands_for_itself(label):
+    """`ipmn` is a spelling of `cyst` there, `metastasis` is unknown, `tumor` is a spelling of `tumour`."""
+    own = LabelSpace("pancreatic_ct", (label,))
+    assert whole_space(own) is own
+
+
 def test_lesions_are_unions_and_their_members():
     classes = (
         LabelClass("liver"),
@@ -37,7 +46,7 @@ def test_lesions_are_unions_and_their_members():
         LabelClass("tumour", union_of=("pdac", "net")),
     )
     assert lesion_classes(LabelSpace("own", classes)) == {"pdac", "net", "tumour"}
-    assert lesion_classes(LabelSpace("own", classes[:3])) == set()
+    assert lesion_classes(LabelSpace("own", classes[:3])) == {"liver", "pdac", "net"}  # nothing says which
 
 
 def test_organs_of_two_sides_are_no_lesion():
@@ -50,6 +59,7 @@ def test_a_union_of_coded_organs_alone_is_no_lesion():
     findings = (LabelClass("pdac"), LabelClass("net"))
     both = (LabelClass("kidney", union_of=("left", "right")), LabelClass("tumour", union_of=("pdac", "net")))
     assert lesion_classes(LabelSpace("own", (*organs, *findings, *both))) == {"pdac", "net", "tumour"}
+    assert lesion_classes(LabelSpace("own", (*organs, findings[0], both[0]))) == {"pdac"}
     mixed = LabelClass("anything", union_of=("left", "pdac"))
     assert lesion_classes(LabelSpace("own", (*organs, *findings, mixed))) == {"left", "pdac", "anything"}
 

@@ -1,6 +1,7 @@
 """Controls, left-out volumes, any lesion, the confusion table: who is counted, from the manifest to the figure."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from la_medical.detection.confusion import confusion
@@ -173,6 +174,20 @@ def test_one_patient_no_control_and_equal_scores_still_give_figures_or_reasons(t
             assert (pdac[name]["low"] is None) == bool(pdac[name]["reason"]), name
     assert pdac["auroc"]["estimate"] == 0.5
     assert (pdac["sensitivity"]["numerator"], pdac["specificity"]["numerator"]) == (3, 0)  # 0.5 >= 0.5 is positive
+
+
+def test_a_point_on_a_split_where_nobody_s_label_is_known_gives_reasons(tmp_path):
+    folder = write_folder(tmp_path / "f", [*ladder("val", [0.9, 0.8], [0.5, 0.2]), *ladder("test", [0.9], [0.1])])
+    write_point(choose(folder, "pdac", specificity=0.5), tmp_path / "p.json")
+    tables = {"candidates": folder.candidates, "lesions": folder.lesions, "patients": folder.patients.copy()}
+    tables["patients"].loc[tables["patients"]["split"] == "test", "label.pdac"] = pd.NA
+    write_tables(tmp_path / "f", tables, {k: v for k, v in folder.protocol.items() if k != "sha256"})
+    found = evaluate(tmp_path / "f", points=[tmp_path / "p.json"], settings=FEW)
+    pdac = found.metrics["classes"]["pdac"]
+    for name in ("sensitivity", "specificity", "auroc", "average_precision"):
+        assert pdac[name]["estimate"] is None
+        assert pdac[name]["reason"]
+    assert "undefined" in found.sentences[0]
 
 
 def test_the_volume_of_unanswered_patients_is_unknown(tmp_path):
