@@ -62,21 +62,14 @@ class _PlainLoader(yaml.SafeLoader):
         event = self.peek_event()
         if isinstance(event, yaml.AliasEvent) or event.tag is not None:
             raise yaml.composer.ComposerError(None, None, "no tags and aliases are read", event.start_mark)
-        node = super().compose_node(parent, index)
-        if isinstance(node, yaml.MappingNode):
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    raise yaml.composer.ComposerError(None, None, "a key is a text or a number", key.start_mark)
-                if key.value in seen:
-                    raise yaml.composer.ComposerError(None, None, f"{key.value!r} stands twice", key.start_mark)
-                seen.add(key.value)
-        return node
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         content = super().construct_mapping(node, deep=deep)
-        if len(content) < len(node.value):  # `1` and `01`
-            raise yaml.constructor.ConstructorError(None, None, "a key stands twice", node.start_mark)
+        if len(content) < len(node.value):  # by value: `1` and `01` are one key
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} stands twice", node.start_mark)
         return content
 
 

@@ -19,13 +19,13 @@ from typing import Any
 import la_medical
 from la_medical.artifacts import read_object, sha256_of, write_json
 from la_medical.detection.case import FAILED, MISSING, OK, CaseResult, detect_case
+from la_medical.detection.nnunet_probabilities import segmentation_beside
 from la_medical.detection.patients import patient_table
 from la_medical.detection.prediction_files import Predictions
 from la_medical.detection.protocol import Protocol
 from la_medical.detection.reference import CaseRow
 from la_medical.detection.spread import spread
 from la_medical.detection.tables import CANDIDATE_COLUMNS, LESION_COLUMNS, SCHEMA_VERSION, frame_of, write_tables
-from la_medical.detection.volumes import VOLUME_SUFFIXES
 from la_medical.errors import InputError, PredictionError
 from la_medical.progress import progress
 
@@ -202,10 +202,9 @@ def fingerprint(task: Task) -> str:
     """sha256 of all that decides a case's result: settings, labels, and size and time of its files."""
     row = task.row
     source = task.predictions.source(row.case_id)
-    files = [path for path in (source, row.mask, row.image) if path is not None]
+    beside = segmentation_beside(source) if source is not None and task.predictions.form == "nnunet" else None
+    files = [path for path in (source, beside, row.mask, row.image) if path is not None]
     files += [entry for folder in files if folder.is_dir() for entry in sorted(folder.iterdir())]
-    if source is not None and task.predictions.form == "nnunet":
-        files += [source.with_suffix(suffix) for suffix in VOLUME_SUFFIXES]  # the segmentation that has the geometry
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files if path.exists()]
     content = [
         la_medical.__version__, task.protocol.to_dict(), list(task.classes), task.predictions.form,

@@ -71,7 +71,7 @@ def read_probabilities(
         PredictionError: not nnU-Net's file, damaged, or at odds with the segmentation.
         GeometryError: no geometry, or one of another shape.
     """
-    beside = next((path.with_suffix(suffix) for suffix in VOLUME_SUFFIXES if path.with_suffix(suffix).is_file()), None)
+    beside = segmentation_beside(path)
     segmentation, own = None, {}
     if beside is not None:
         segmentation = open_volume(beside)
@@ -89,6 +89,11 @@ def read_probabilities(
             yield name, as_probabilities(raw, grid, (1.0, 0.0), f"{path} ({name})", single=single)
     _check_agreement(path, at_drawn, labels[drawn], channels)
     digests.update({path.name: sha256_of(path), **own})
+
+
+def segmentation_beside(path: Path) -> Path | None:
+    """The segmentation that nnU-Net writes beside its `.npz`, None where there is none."""
+    return next((path.with_suffix(suffix) for suffix in VOLUME_SUFFIXES if path.with_suffix(suffix).is_file()), None)
 
 
 def _maps(path: Path, count: int, grid: Grid) -> Iterator[NDArray[Any]]:

@@ -58,11 +58,7 @@ def detect_manifest(
     ).spelled(chosen.space)
     evaluated = _evaluated(chosen, found, wanted)
     whole = whole_space(chosen.space)
-    spelled = (
-        {value: chosen.space.find(name) or whole.resolve(name) for value, name in mask_values.items()}
-        if mask_values
-        else None
-    )
+    spelled = {value: whole.resolve(name) for value, name in mask_values.items()} if mask_values else None
     rows = case_rows(chosen, evaluated, uncertain=settings.uncertain, mask_values=spelled)
     if not rows:
         raise PredictionError(f"{manifest}: no row of split {', '.join(splits)} has a known label of {evaluated}")

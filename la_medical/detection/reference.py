@@ -232,7 +232,7 @@ def _without_exclusions(space: LabelSpace) -> LabelSpace:
 def _mask_values(
     manifest: Manifest, whole: LabelSpace, source: str, given: Mapping[int, str] | None
 ) -> dict[int, tuple[str, ...]]:
-    """Mask value to classes, as the manifest or the whole space spells them; a member of a union is the union too."""
+    """Mask value to classes, spelled as in the whole space; a member of a union is the union too."""
     if given is not None:
         stated: dict[int, tuple[str, ...]] = {value: (name,) for value, name in given.items()}
     elif source in manifest.cards and manifest.cards[source].mask_values:
@@ -244,7 +244,7 @@ def _mask_values(
     unions = {label.name: set(label.union_of) for label in whole.classes if label.union_of}
     values = {}
     for value, names in stated.items():
-        spelled = {manifest.space.find(name) or whole.find(name) or name for name in names}
+        spelled = {whole.find(name) or name for name in names}
         values[value] = tuple(sorted(spelled | {u for u, members in unions.items() if members & spelled}))
     return values
 
