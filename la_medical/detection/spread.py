@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from la_medical.errors import InputError, PredictionError
+from la_medical.cluster import on_cluster
+from la_medical.errors import PredictionError
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")
@@ -18,7 +19,7 @@ Done = TypeVar("Done")
 def spread(
     work: Callable[[Task], Done], tasks: Sequence[Task], *, workers: int | None, scheduler: str | None
 ) -> Iterator[Done]:
-    """Do every task and yield what it answers, in the order in which they end.
+    """Do every task and yield what it answers: of processes in the order in which they end.
 
     Args:
         work: a function of a module, so that other processes can import it.
@@ -28,12 +29,10 @@ def spread(
 
     Raises:
         PredictionError: a worker process was ended from outside.
-        InputError: no scheduler there, or dask is not installed.
+        InputError: the cluster, as in `on_cluster`.
     """
     if scheduler:
-        with _client(scheduler) as client:
-            width = max(2, 2 * sum(client.nthreads().values()))
-            yield from _done(client.get_executor(pure=False), work, tasks, width)
+        yield from on_cluster(work, tasks, scheduler)
         return
     count = min(workers or len(os.sched_getaffinity(0)), len(tasks))
     if count <= 1:
@@ -45,7 +44,7 @@ def spread(
         yield from _done(pool, work, tasks, 2 * count)
 
 
-def _done(pool: Executor, work: Callable[[Task], Done], tasks: Sequence[Task], width: int) -> Iterator[Done]:
+def _done(pool: ProcessPoolExecutor, work: Callable[[Task], Done], tasks: Sequence[Task], width: int) -> Iterator[Done]:
     """At most `width` tasks under way, so that memory does not grow with the cohort."""
     waiting: set[Future[Done]] = set()
     remaining = iter(tasks)
@@ -65,14 +64,3 @@ def _done(pool: Executor, work: Callable[[Task], Done], tasks: Sequence[Task], w
     finally:
         for future in waiting:
             future.cancel()
-
-
-def _client(address: str) -> Any:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError("--scheduler needs the extra `la_medical[cluster]` (dask, distributed)") from error
-    try:
-        return Client(address, timeout=10)
-    except (OSError, ValueError) as error:
-        raise InputError(f"no Dask scheduler at {address} ({error}); start one with `dask scheduler`") from error

@@ -134,7 +134,7 @@ def test_incremental(tree, tmp_path, monkeypatch):
 def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
     if "--scheduler" in arguments:
-        monkeypatch.setattr("la_medical.dicom.workers.CONNECT_S", 1)
+        monkeypatch.setattr("la_medical.cluster.CONNECT_S", 1)
     assert main(["scan", *arguments]) == 2
     said = capsys.readouterr().err
     assert words in said
@@ -287,7 +287,7 @@ def cluster(tmp_path):
 def on_cluster(tree, out, address):
     """A scan on the cluster, begun; it gives up on a cluster without workers after 2 seconds."""
     code = (
-        "import sys; from la_medical.dicom import workers; workers.LOST_S = 2;"
+        "import sys; from la_medical import cluster; cluster.LOST_S = 2;"
         "from la_medical.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     arguments = ["scan", str(tree), "--out", str(out), "--scheduler", address]

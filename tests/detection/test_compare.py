@@ -176,6 +176,14 @@ def test_folders_that_cannot_be_compared(tmp_path):
     assert refused(changed, a).startswith(f"{changed}: no metrics.json and patients.parquet; ")
 
 
+def test_a_table_of_patients_that_is_damaged(tmp_path):
+    a, b = write(tmp_path / "a", patients("a")), write(tmp_path / "b", patients("b"))
+    (b / "patients.parquet").write_bytes(b"PAR1 and no more")
+    files = {"patients.parquet": sha256_of(b / "patients.parquet")}
+    (b / "metrics.json").write_text(json.dumps({"files": files, "protocol": PROTOCOL}))
+    assert refused(a, b).startswith(f"{b}/patients.parquet: cannot be read as parquet (")
+
+
 def endpoints(one, other, differing=()):
     return {name: plain(found) for name, found in _endpoints(one, other, 20, 0, 0.95, {key: [] for key in differing})}
 

@@ -390,6 +390,13 @@ def test_the_segmentation_beside_nnu_net_s_file_is_in_its_fingerprint(tmp_path, 
     assert fingerprint(task(tmp_path, **changes)) != before
 
 
+def test_a_case_that_nnu_net_did_not_predict_has_a_fingerprint(tmp_path):
+    changes = {"predictions__form": "nnunet", "row__case_id": "b"}
+    before = fingerprint(task(tmp_path, **changes))
+    (tmp_path / "pred" / "b.npz").touch()
+    assert fingerprint(task(tmp_path, **changes)) != before
+
+
 def test_values_that_numpy_counted_have_a_fingerprint_too(tmp_path):
     counted = task(tmp_path, row__mask_values={np.uint8(1): ("pdac",)}, predictions__values={np.int64(1): "pdac"})
     assert len(fingerprint(counted)) == 64

@@ -1,7 +1,6 @@
-"""Tasks over processes or a cluster: all are done, few are under way, and what goes wrong is said."""
+"""Tasks over processes: all are done, few are under way, and what goes wrong is said."""
 
 import os
-import sys
 import time
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -10,7 +9,7 @@ import pytest
 
 from la_medical.detection import spread as module
 from la_medical.detection.spread import spread
-from la_medical.errors import InputError, PredictionError
+from la_medical.errors import PredictionError
 
 
 class Pool(Executor):
@@ -140,72 +139,8 @@ def test_in_processes_that_are_started_afresh():
     assert list(spread(eval, [which] * 5, workers=2, scheduler=None)) == ["SpawnProcess"] * 5
 
 
-def test_on_a_cluster():
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(1, processes=False, threads_per_worker=2, dashboard_address=None) as cluster:
-        found = list(spread(doubled, list(range(9)), workers=None, scheduler=cluster.scheduler_address))
-        equal = list(spread(id_of_call, ["same"] * 3, workers=None, scheduler=cluster.scheduler_address))
-    assert sorted(found) == list(range(0, 18, 2))
-    assert len(set(equal)) == 3  # done three times: a task is not taken for another that looks alike
-
-
-def id_of_call(_, made=[]):  # noqa: B006
-    made.append(None)
-    return len(made)
-
-
-class Client:
-    """A cluster of `threads`, whose executor is a `Pool`."""
-
-    threads, pool, asked = (), None, None
-
-    def __init__(self, *arguments, **settings):
-        type(self).asked = arguments, settings
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-    def nthreads(self):
-        return dict(enumerate(self.threads))
-
-    def get_executor(self, **settings):
-        assert settings == {"pure": False}
-        return self.pool
-
-
-@pytest.mark.parametrize(("threads", "width"), [((), 2), ((1,), 2), ((2, 3), 10)])
-def test_twice_as_many_tasks_as_threads_of_the_cluster_are_under_way(monkeypatch, threads, width):
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr(distributed, "Client", Client)
-    monkeypatch.setattr(Client, "threads", threads)
-    monkeypatch.setattr(Client, "pool", Pool())
-    later = _in_thread(spread(doubled, range(20), workers=None, scheduler="tcp://there:1"))
-    Client.pool.holds(width)
-    Client.pool.answer(*range(width))
-    later()
-    assert submitted(Client.pool) == list(range(width))
-    assert Client.asked == (("tcp://there:1",), {"timeout": 10})
-
-
-@pytest.mark.parametrize("fault", [OSError("refused"), ValueError("no address")])
-def test_a_cluster_that_is_not_there(monkeypatch, fault):
-    distributed = pytest.importorskip("distributed")
-
-    def fail(*_, **__):
-        raise fault
-
-    monkeypatch.setattr(distributed, "Client", fail)
-    with pytest.raises(InputError) as caught:
-        list(spread(doubled, [1, 2], workers=None, scheduler="tcp://there:1"))
-    assert str(caught.value) == f"no Dask scheduler at tcp://there:1 ({fault}); start one with `dask scheduler`"
-
-
-def test_a_scheduler_needs_dask(monkeypatch):
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(
-        InputError, match=r"^--scheduler needs the extra `la_medical\[cluster\]` \(dask, distributed\)$"
-    ):
-        next(spread(doubled, [1, 2], workers=1, scheduler="tcp://127.0.0.1:1"))
+def test_on_a_cluster(monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "on_cluster", lambda *arguments: asked.append(arguments) or iter([5]))
+    assert list(spread(doubled, [1, 2], workers=7, scheduler="tcp://there:1")) == [5]
+    assert asked == [(doubled, [1, 2], "tcp://there:1")]
