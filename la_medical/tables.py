@@ -12,19 +12,28 @@ from la_medical.errors import InputError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
 
 LONGEST_ROW = 1 << 25
 """Bytes of the longest row of a CSV: one series of a scan's table lists every file."""
+
+UNPACKED, UNPACKED_TIMES = 1 << 30, 100
+"""Bytes a Parquet file may unpack to, and how often its own size beyond that: equal texts are packed to nothing."""
+ROWS_AT_A_TIME = 4096
+"""Rows unpacked before their size is looked at."""
 
 
 def read_table(path: Path, error: type[InputError] = InputError) -> pd.DataFrame:
     """Read a table: CSV gives `str` columns only, in which an ID "NA", "007" or "1e5" stays itself.
 
     CSV: UTF-8 (a byte order mark is accepted), comma, `\\n` or `\\r\\n` line ends, as many values in each row as there
-    are columns. Parquet: text, numbers, truth values and dates; where pages have checksums they are compared.
+    are columns. Parquet: text, numbers, truth values and dates, categories as what they hold; where pages have
+    checksums they are compared.
 
     Raises:
-        InputError (or `error`): not such a file, two columns of one name, a column of bytes, lists or structures.
+        InputError (or `error`): not such a file, two columns of one name, a column of bytes, lists or structures, a
+            small Parquet file that unpacks to gigabytes.
     """
     with _said(path, error):
         return _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
@@ -124,12 +133,36 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     with parquet.ParquetFile(path, page_checksum_verification=True) as file:
         _refuse_repeated(file.schema_arrow.names)
         for column in file.schema_arrow:
-            kind: Any = column.type.value_type if types.is_dictionary(column.type) else column.type
+            kind = _value_type(column.type)
             if any(is_kind(kind) for is_kind in refused):
                 raise ValueError(f"column {column.name!r} holds {kind}; expected text, numbers or dates")
-        table = file.read()  # and not `read_table`, which makes a column of a folder called `split=train`
+        table = _unpacked(file, path)
     table.validate(full=True)  # text that is not UTF-8 is not told otherwise, until something wants to see it
     return table.to_pandas()
+
+
+def _unpacked(file: ParquetFile, path: Path) -> pa.Table:
+    """The whole table; never `parquet.read_table`, which makes a column of a folder called `split=train`."""
+    import pyarrow as pa
+
+    packed = path.stat().st_size
+    allowed = UNPACKED + UNPACKED_TIMES * packed
+    plain = pa.schema([(column.name, _value_type(column.type)) for column in file.schema_arrow])
+    size, batches = 0, []
+    for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
+        batches.append(batch if plain == batch.schema else batch.cast(plain))
+        size += batches[-1].nbytes
+        if size > allowed:
+            said = f"{packed} bytes unpack to more than {allowed / 2**30:.1f} GiB"
+            raise ValueError(f"{said}; if that is right, write it as CSV")
+    return pa.Table.from_batches(batches, plain).replace_schema_metadata(file.schema_arrow.metadata)
+
+
+def _value_type(kind: Any) -> Any:
+    """What a categorical column holds; `kind` itself otherwise."""
+    import pyarrow as pa
+
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _refuse_repeated(names: list[str]) -> None:
