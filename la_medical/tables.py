@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
-    _refuse_open_quotes(path)
+    _refuse_damaged_text(path)
     names, has_rows = _head(path)
     if not any(names):
         raise ValueError("it names no column")
@@ -107,11 +108,14 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return table
 
 
-def _refuse_open_quotes(path: Path) -> None:
-    """pyarrow takes all that follows a quote without its end for one value, and says nothing of the rows in it."""
-    with path.open("rb") as stream:
-        if not any(b'"' in block for block in iter(lambda: stream.read(1 << 20), b"")):
-            return
+def _refuse_damaged_text(path: Path) -> None:
+    """Bytes that are not UTF-8, and quotes without an end.
+
+    pyarrow takes all that follows such a quote for one value, and says nothing of the rows in it; what it says of bytes
+    that are not UTF-8 quotes the row.
+    """
+    if not _has_quotes(path):
+        return
     before = csv.field_size_limit(LONGEST_ROW)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -121,6 +125,22 @@ def _refuse_open_quotes(path: Path) -> None:
         raise ValueError(f"a quote that does not end, or ends inside a value: {error}") from error
     finally:
         csv.field_size_limit(before)
+
+
+def _has_quotes(path: Path) -> bool:
+    """Whether any; raises `ValueError` for bytes that are not UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    quotes, lines = False, 1
+    with path.open("rb") as stream:
+        try:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                decoder.decode(block)
+                quotes, lines = quotes or b'"' in block, lines + block.count(b"\n")
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            line, byte = lines + error.object[: error.start].count(b"\n"), error.object[error.start]
+            raise ValueError(f"line {line} is not UTF-8 (byte 0x{byte:02x}); save the file as UTF-8") from error
+    return quotes
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

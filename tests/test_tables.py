@@ -86,8 +86,10 @@ def test_a_row_may_be_as_long_as_a_series_has_files(tmp_path):
         (b"a,a\n1,2\n", "two columns are called 'a'; keep one"),
         (b"a,b\n1,2,3\n1,2,3\n", "(row 1: expected 2 values, got 3; put a text that holds a comma in quotes)"),
         (b'a,b\n"1\n2",2\n3,4\n5\n6\n', "(row 3: expected 2 values, got 1)"),
-        (b"a\n" + b"x\n" * 10_000 + b"\xff\n", "invalid UTF8"),
-        (b"\xff\n1\n", "'utf-8' codec can't decode"),
+        (b"a\n" + b"x\n" * 10_000 + b"\xff\n", "line 10002 is not UTF-8 (byte 0xff); save the file as UTF-8"),
+        (b"\xff\n1\n", "line 1 is not UTF-8 (byte 0xff)"),
+        (b"a\nMet\xe9llus\n", "line 2 is not UTF-8 (byte 0xe9)"),
+        (b"a\nx\nM\xc3", "line 3 is not UTF-8 (byte 0xc3)"),
     ],
 )
 def test_csv_that_is_refused(tmp_path, content, message):
@@ -99,6 +101,29 @@ def test_csv_that_is_refused(tmp_path, content, message):
     assert said.startswith(f"{path}: cannot be read as csv (")
     assert message in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("letter", ["é", "中", "\U0001f600"])
+def test_letters_of_several_bytes_at_the_edge_of_a_block(tmp_path, letter):
+    """A MiB is looked at at a time; the edge falls into every byte of a letter."""
+    path = tmp_path / "t.csv"
+    for missing in range(1, 1 + len(letter.encode())):
+        path.write_text("a,b\n" + "x" * ((1 << 20) - 4 - missing) + letter + ",2\n", encoding="utf-8")
+        assert read_table(path)["a"].iloc[0].endswith("x" + letter)
+        path.write_bytes(path.read_bytes()[:-4] + b",2\n")  # without the last byte of the letter
+        with pytest.raises(InputError, match="line 2 is not UTF-8"):
+            read_table(path)
+
+
+def test_an_uneven_row_that_is_not_utf_8_is_not_quoted(tmp_path, capfd):
+    """pyarrow cannot hand it over, and would quote it."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"id,n\n" + b"1,2\n" * 20_000 + b"Met\xe9llus,3,4\n")
+    with pytest.raises(InputError) as caught:
+        read_table(path)
+    assert "line 20002 is not UTF-8 (byte 0xe9)" in str(caught.value)
+    assert "llus" not in str(caught.value)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
