@@ -16,7 +16,10 @@ import errno
 
 
 class LaMedicalError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose. `message` becomes one line, whatever names it repeats."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))
 
 
 class InputError(LaMedicalError, ValueError):
