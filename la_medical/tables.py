@@ -21,7 +21,7 @@ LONGEST_ROW = 1 << 25
 
 UNPACKED, UNPACKED_TIMES = 1 << 30, 100
 """Bytes a Parquet file may unpack to, and how often its own size beyond that: equal texts are packed to nothing."""
-ROWS_AT_A_TIME = 4096
+ROWS_AT_A_TIME = 1 << 16
 """Rows unpacked before their size is looked at."""
 
 
@@ -150,12 +150,14 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     types = pa.types
     refused = (types.is_nested, types.is_binary, types.is_large_binary, types.is_fixed_size_binary,
                types.is_binary_view, types.is_duration, types.is_interval)  # fmt: skip
-    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
-        _refuse_repeated(file.schema_arrow.names)
-        for column in file.schema_arrow:
-            kind = _value_type(column.type)
-            if any(is_kind(kind) for is_kind in refused):
-                raise ValueError(f"column {column.name!r} holds {kind}; expected text, numbers or dates")
+    schema = parquet.read_schema(path)
+    _refuse_repeated(schema.names)
+    for column in schema:
+        kind = _value_type(column.type)
+        if any(is_kind(kind) for is_kind in refused):
+            raise ValueError(f"column {column.name!r} holds {kind}; expected text, numbers or dates")
+    texts = [column.name for column in schema if types.is_string(column.type) or types.is_large_string(column.type)]
+    with parquet.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file:
         table = _unpacked(file, path)
     table.validate(full=True)  # text that is not UTF-8 is not told otherwise, until something wants to see it
     return table.to_pandas()
@@ -170,12 +172,23 @@ def _unpacked(file: ParquetFile, path: Path) -> pa.Table:
     plain = pa.schema([(column.name, _value_type(column.type)) for column in file.schema_arrow])
     size, batches = 0, []
     for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
-        batches.append(batch if plain == batch.schema else batch.cast(plain))
-        size += batches[-1].nbytes
+        size += sum(_unpacked_size(column) for column in batch.columns)
         if size > allowed:
             said = f"{packed} bytes unpack to more than {allowed / 2**30:.1f} GiB"
             raise ValueError(f"{said}; if that is right, write it as CSV")
+        batches.append(batch if plain == batch.schema else batch.cast(plain))
     return pa.Table.from_batches(batches, plain).replace_schema_metadata(file.schema_arrow.metadata)
+
+
+def _unpacked_size(column: pa.Array) -> int:
+    """Bytes of the values, also of those that are still numbers of texts in a dictionary."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+    return int(column.indices.nbytes + (pc.sum(lengths).as_py() or 0))
 
 
 def _value_type(kind: Any) -> Any:

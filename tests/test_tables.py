@@ -179,6 +179,20 @@ def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
     assert str(caught.value) == f"{path}: cannot be read as parquet ({said}; if that is right, write it as CSV)"
 
 
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_texts_that_stand_for_terabytes_take_no_memory(tmp_path, dictionary):
+    """A million rows of one text of a million letters, in a file of 3 KB: a few thousand rows would fill the memory."""
+    path = tmp_path / "t.parquet"
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int32()), pa.array(["x" * 1_000_000]))
+    parquet.write_table(pa.table({"id": text}), path, compression="zstd", dictionary_pagesize_limit=1 << 30,
+                        store_schema=dictionary)  # fmt: skip
+    assert path.stat().st_size < 10_000
+    before = pa.default_memory_pool().max_memory()
+    with pytest.raises(InputError, match=r"bytes unpack to more than 1\.0 GiB"):
+        read_table(path)
+    assert pa.default_memory_pool().max_memory() <= max(before, 1 << 28)
+
+
 def test_categories_are_read_as_what_they_are(tmp_path):
     """Several row groups have several dictionaries; the size of none is counted again for each batch of rows."""
     path = tmp_path / "t.parquet"

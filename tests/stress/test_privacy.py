@@ -117,7 +117,7 @@ def test_no_planted_word_leaves_a_scan(tmp_path: Path, key: Path, suffix: str) -
         assert leaks(out, words, said.replace(str(root), "")) == []
         table = pd.read_csv(out / "series.csv") if suffix == ".csv" else pd.read_parquet(out / "series.parquet")
         assert table["patient_id"].str.fullmatch("P[0-9a-f]{24}").sum() >= 2
-    report(f"privacy_scan{suffix[1:]}", {"trees": count(1, 20), "words planted in each": WORDS, "words found": 0})
+    report(f"privacy_scan_{suffix[1:]}", {"trees": count(1, 20), "words planted in each": WORDS, "words found": 0})
 
 
 def test_no_planted_word_leaves_a_manifest_made_with_the_key(tmp_path: Path, key: Path) -> None:
