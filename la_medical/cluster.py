@@ -47,7 +47,7 @@ def on_cluster(work: Callable[[Task], Done], tasks: Iterable[Task], scheduler: s
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"no Dask scheduler answers at {scheduler} ({one_line(str(error), 200)}); start one with `dask scheduler`"
         ) from error
@@ -65,13 +65,15 @@ def on_cluster(work: Callable[[Task], Done], tasks: Iterable[Task], scheduler: s
 
 def _threads(client: Any, scheduler: str) -> int:
     """How many tasks the cluster can do at a time."""
-    threads = sum(client.nthreads().values())
-    if not threads:
-        raise InputError(f"the Dask scheduler at {scheduler} has no workers; start some with `dask worker {scheduler}`")
     try:
+        threads = sum(client.nthreads().values())
         there = client.run_on_scheduler(metadata.version, "la_medical")
     except metadata.PackageNotFoundError:
         raise InputError(f"the Dask scheduler at {scheduler} has no la_medical; install it there too") from None
+    except OSError as error:  # CommClosedError and TimeoutError are OSErrors
+        raise InputError(f"the Dask scheduler at {scheduler} is lost; start it and {_AGAIN}") from error
+    if not threads:
+        raise InputError(f"the Dask scheduler at {scheduler} has no workers; start some with `dask worker {scheduler}`")
     _refuse_other(there, la_medical.__version__, "the Dask scheduler")
     return threads
 
@@ -102,7 +104,7 @@ def _answer(client: Any, future: Any, scheduler: str) -> Any:
             raise InputError(
                 f"workers of the cluster died over and over on one task, often for lack of memory; {_AGAIN}"
             ) from error
-        except (TimeoutError, CancelledError, OSError) as error:  # CommClosedError is an OSError
+        except (CancelledError, OSError) as error:
             if future.status == "error":  # the task's own, such as a full disk
                 raise
             if not isinstance(error, TimeoutError):
@@ -113,12 +115,13 @@ def _answer(client: Any, future: Any, scheduler: str) -> Any:
             alone_since = alone_since or time.monotonic()
             if time.monotonic() - alone_since >= LOST_S:
                 raise InputError(
-                    f"the Dask scheduler at {scheduler} has lost its workers; start some and {_AGAIN}"
+                    f"the Dask scheduler at {scheduler} has lost its workers (without la_medical they end at once); "
+                    f"start some and {_AGAIN}"
                 ) from None
 
 
 def _has_workers(client: Any) -> bool:
     try:
         return bool(client.scheduler_info(n_workers=-1)["workers"])
-    except (OSError, TimeoutError):
+    except OSError:
         return False

@@ -151,11 +151,23 @@ def test_another_version_would_answer_other_figures(client):
     assert _of_one_version(doubled, VERSION, 1) == 2
 
 
+LOST = f"the Dask scheduler at {ADDRESS} is lost; start it and run the same command again and it goes on"
+
+
 @pytest.mark.parametrize("fault", [CancelledError(), OSError("closed")])
 def test_a_lost_scheduler(client, fault):
     client.answers = [Future(fault, status="cancelled")]
-    said = f"the Dask scheduler at {ADDRESS} is lost; start it and run the same command again and it goes on"
-    assert refused() == said
+    assert refused() == LOST
+
+
+@pytest.mark.parametrize("fault", [OSError("closed"), TimeoutError()])
+def test_a_scheduler_that_is_lost_before_the_first_task(client, monkeypatch, fault):
+    def fail(self):
+        raise fault
+
+    monkeypatch.setattr(client, "nthreads", fail)
+    assert refused() == LOST
+    assert client.submitted == []
 
 
 def test_workers_that_die_over_and_over(client):
@@ -172,8 +184,8 @@ def test_lost_workers_are_waited_for_a_while(client, clock):
     client.answers = [Future(TimeoutError())]
     client.alive = [{"tcp://a:1": {}}, OSError("closed"), TimeoutError()]
     assert refused() == (
-        f"the Dask scheduler at {ADDRESS} has lost its workers; start some and run the same command again and it "
-        "goes on"
+        f"the Dask scheduler at {ADDRESS} has lost its workers (without la_medical they end at once); start some and "
+        "run the same command again and it goes on"
     )
 
 
